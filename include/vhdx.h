@@ -1,0 +1,564 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * libvhdx: VHDX virtual disks (Hyper-V, Windows, Azure, WSL2), differencing chains included.
+ *
+ * Conventions, for every call unless its own text says otherwise:
+ *
+ *  - A call returns 0 or a negative errno. On failure vhdx_last_error() tells, for this thread, what
+ *    was found, where, and what was expected; the library itself prints nothing. Outputs are named
+ *    ret_x, come last, and are untouched on failure.
+ *  - Option structs begin with their size; set it to sizeof(struct ...) and zero the rest. Zero means
+ *    the default, and an unknown bit in a flags field is refused with -EINVAL.
+ *  - Offsets and lengths are in bytes. "F n" names a section of docs/FORMAT.md, after [MS-VHDX].
+ *  - A disk may be read from any number of threads at once. Opening, closing, checking, dumping and
+ *    asking for the parent of one struct vhdx need it alone; different disks are independent.
+ *  - Nothing that is opened for reading is ever written, and nothing but regular files is opened as a
+ *    parent.
+ */
+#ifndef VHDX_H
+#define VHDX_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define VHDX_API __attribute__((visibility("default")))
+
+/** An open virtual disk: one file and, for a differencing disk, the chain of its parents. */
+struct vhdx;
+
+/** The library's version, "major.minor.patch". */
+VHDX_API const char *vhdx_version(void);
+
+/* ---- GUIDs (F 10.2) ---- */
+
+/** A GUID in the byte order of the disk. */
+struct vhdx_guid {
+	uint8_t bytes[16];
+};
+
+/** Room for the text of a GUID and its terminating NUL. */
+#define VHDX_GUID_TEXT_SIZE 37
+
+/** Writes @guid as 36 lowercase characters without braces. Returns @ret_text. */
+VHDX_API char *vhdx_guid_text(const struct vhdx_guid *guid, char ret_text[VHDX_GUID_TEXT_SIZE]);
+
+/* ---- Errors, problems, findings ---- */
+
+/** Stands for an offset in a file or disk that is not known or does not apply. */
+#define VHDX_NO_OFFSET UINT64_MAX
+
+/** The last failure of a call in this thread. */
+struct vhdx_error {
+	int errnum; /**< what the call returned, a negative errno; 0 when nothing failed yet */
+	unsigned problem; /**< number of the problem (vhdx_get_problem), 0 when none applies */
+	const char *file; /**< the file concerned, "" when there is none */
+	uint64_t offset;  /**< where in that file, or VHDX_NO_OFFSET */
+	const char *text; /**< one line: what was found, what was expected; without the file */
+};
+
+/**
+ * This thread's last failure. Never NULL; valid until the thread's next failing call.
+ *
+ * Errnos used throughout: EUCLEAN, the image breaks the format; ENOTSUP, it needs something unknown
+ * here; EINVAL, an argument is out of range; ENOMEM; EAGAIN, another process holds the file's lock;
+ * ECANCELED, a progress callback asked to stop; and whatever the storage returned.
+ */
+VHDX_API const struct vhdx_error *vhdx_last_error(void);
+
+/** How much a problem matters. */
+enum vhdx_severity {
+	VHDX_NOTE = 0,	  /**< allowed, or harmless to every reader */
+	VHDX_WINDOWS = 1, /**< allowed, but Windows is known to refuse it */
+	VHDX_LEAK = 2,	  /**< file space that nothing refers to */
+	VHDX_DAMAGE = 3,  /**< breaks the format; the disk can still be opened and read */
+	VHDX_LOCKED = 4,  /**< as VHDX_DAMAGE, and nothing may be written before repair */
+	VHDX_FATAL = 5,	  /**< the disk cannot be opened: -EUCLEAN */
+	VHDX_FOREIGN = 6, /**< not an image, or one that needs something unknown: -ENOTSUP */
+};
+
+/** A row of the table of everything that can be wrong with an image. */
+struct vhdx_problem {
+	unsigned number;  /**< stable for ever */
+	const char *name; /**< stable for ever, "HEADER_CHECKSUM" */
+	enum vhdx_severity severity;
+	const char *section; /**< of docs/FORMAT.md */
+	const char *text;    /**< what the problem is, in general */
+	const char *mend;    /**< what repair would do, "" when it can do nothing */
+};
+
+/** The problem of that @number, or NULL. */
+VHDX_API const struct vhdx_problem *vhdx_get_problem(unsigned number);
+
+/** Row @index of the table of problems, in the order of their numbers, or NULL past its end. */
+VHDX_API const struct vhdx_problem *vhdx_problem_at(size_t index);
+
+/** One fault found in one image. Pointers are valid during the callback. */
+struct vhdx_finding {
+	size_t size;
+	const struct vhdx_problem *problem;
+	const char *file;
+	uint64_t offset;       /**< in the file, or VHDX_NO_OFFSET */
+	const char *text;      /**< one line: what was found and what was expected */
+	uint64_t guest_offset; /**< the part of the disk that is affected ... */
+	uint64_t guest_length; /**< ... 0 when none, or when it cannot be told */
+};
+
+/** Receives findings one at a time, from the calling thread. */
+typedef void vhdx_finding_fn(void *opaque, const struct vhdx_finding *finding);
+
+/**
+ * Receives progress from one thread at a time: @done of @total, in units of the operation, @done
+ * never falling; @total is 0 where the end is not in sight. Another value than 0 asks the operation
+ * to stop: it returns -ECANCELED, and leaves what it was making as if it had not been called.
+ */
+typedef int vhdx_progress_fn(void *opaque, uint64_t done, uint64_t total);
+
+/* ---- Storage ---- */
+
+/**
+ * Where the bytes of a file live. The library reaches storage through this table only. Functions
+ * return 0, or a count where stated, or a negative errno; all but close may be called from several
+ * threads at once. Optional members may be NULL. Members beyond @size are taken as NULL.
+ */
+struct vhdx_io {
+	size_t size;
+	void *opaque; /**< passed to every function */
+
+	/** Reads at @offset; returns the bytes read, fewer than asked only at the end. */
+	ssize_t (*preadv)(void *opaque, const struct iovec *iov, int iovcnt, uint64_t offset);
+	/** Writes at @offset, extending the storage; returns the bytes written. NULL: read-only. */
+	ssize_t (*pwritev)(void *opaque, const struct iovec *iov, int iovcnt, uint64_t offset);
+	/** Makes every completed write and size change durable. NULL: nothing to do. */
+	int (*flush)(void *opaque);
+	int (*get_size)(void *opaque, uint64_t *ret_size);
+	/** Cuts or grows; growth reads as zeros. NULL: the size is fixed. */
+	int (*set_size)(void *opaque, uint64_t size);
+
+	/** Optional. Releases a range's space; it reads as zeros afterwards. */
+	int (*punch)(void *opaque, uint64_t offset, uint64_t length);
+	/** Optional. Makes a range read as zeros without releasing its space. */
+	int (*zero)(void *opaque, uint64_t offset, uint64_t length);
+	/** Optional. Makes sure that writes to a range cannot fail for want of space; contents stay. */
+	int (*reserve)(void *opaque, uint64_t offset, uint64_t length);
+	/**
+	 * Optional. The first range at or after @offset that may hold anything but zeros: where it
+	 * begins and ends (exclusive). -ENXIO when there is none up to the end.
+	 */
+	int (*next_data)(void *opaque, uint64_t offset, uint64_t *ret_start, uint64_t *ret_end);
+	/** Optional. Locks for reading (others may read too) or writing (alone); -EAGAIN when taken. */
+	int (*lock)(void *opaque, int exclusive);
+	/** Optional. Shares a range of @source's blocks with this storage; -EOPNOTSUPP when it cannot. */
+	int (*clone)(void *opaque, uint64_t offset, const struct vhdx_io *source,
+		     uint64_t source_offset, uint64_t length);
+	/** Optional. Called once, last. */
+	void (*close)(void *opaque);
+};
+
+/** vhdx_file_io: open for writing too. */
+#define VHDX_FILE_WRITE 0x1u
+/** vhdx_file_io: go past the page cache where the file system can. Buffers need no alignment. */
+#define VHDX_FILE_DIRECT 0x2u
+
+/**
+ * Storage in a regular file or block device at @path. @flags: VHDX_FILE_*. The caller ends it with
+ * ret_io->close, unless a call that takes it says otherwise.
+ */
+VHDX_API int vhdx_file_io(const char *path, uint32_t flags, struct vhdx_io *ret_io);
+
+/* ---- Opening ---- */
+
+/** Open this file alone: what is the parent's reads as zeros. */
+#define VHDX_OPEN_NO_PARENT 0x1u
+/** Follow the parent locator outside the child's folder and parent_dirs too. */
+#define VHDX_OPEN_ANY_PARENT 0x2u
+/** Take a parent whose DataWriteGuid is not the one that the child names; warns. */
+#define VHDX_OPEN_IGNORE_ID_MISMATCH 0x4u
+/** Take no lock: read beside a writer, at one's own risk. */
+#define VHDX_OPEN_FORCE_SHARE 0x8u
+/**
+ * Open whatever can be read of a damaged image: nothing but a file that cannot be read at all fails.
+ * vhdx_get_info, vhdx_check and vhdx_dump work as far as the image goes; reading the disk fails with
+ * the image's error if there is a fatal one. A missing parent is no error either.
+ */
+#define VHDX_OPEN_EXAMINE 0x10u
+
+struct vhdx_open_options {
+	size_t size;
+	uint32_t flags; /**< VHDX_OPEN_* */
+	/** More folders where parents may lie; NULL-terminated, or NULL. */
+	const char *const *parent_dirs;
+	/** Told, during the open, of what the caller should know but what is no error; may be NULL. */
+	void (*warning)(void *opaque, const char *file, const char *text);
+	/**
+	 * For chains on storage of the caller's own: opens the parent that a child's locator names by
+	 * @key ("relative_path", ...) and @path; -ENOENT goes on to the next key. The library closes
+	 * what it is given. When NULL, vhdx_open_io refuses differencing disks unless NO_PARENT is set.
+	 */
+	int (*open_parent)(void *opaque, const char *child, const char *key, const char *path,
+			   struct vhdx_io *ret_io);
+	void *opaque;	  /**< for both functions above */
+	const char *name; /**< vhdx_open_io: what messages call the storage; NULL: "(storage)" */
+};
+
+/**
+ * Opens the virtual disk in the file at @path, and its parents (F 8), for reading. A log that must be
+ * replayed is replayed in memory (F 4.4). @options may be NULL.
+ *
+ * Parents are looked for at the locator's relative_path, then under the last component of its other
+ * paths, beside the child and in each parent_dirs. Symbolic links are resolved first, and nothing
+ * outside those folders is opened without VHDX_OPEN_ANY_PARENT.
+ *
+ * Fails with -EUCLEAN, -ENOTSUP, -ENOENT (a parent is missing), -EAGAIN (locked by a writer), or as
+ * open(2). Takes at most a few MiB of memory, whatever the disk's size.
+ */
+VHDX_API int vhdx_open(const char *path, const struct vhdx_open_options *options,
+		       struct vhdx **ret_disk);
+
+/** As vhdx_open, on storage of the caller's own. Success takes @io over: vhdx_close closes it. */
+VHDX_API int vhdx_open_io(const struct vhdx_io *io, const struct vhdx_open_options *options,
+			  struct vhdx **ret_disk);
+
+/** Closes the disk and its parents and frees all, whatever it returns. NULL is allowed. */
+VHDX_API int vhdx_close(struct vhdx *disk);
+
+/** 1 when the file at @path begins as VHDX images do (F 1.1), 0 when it does not; < 0: an errno. */
+VHDX_API int vhdx_probe(const char *path);
+
+/* ---- What a disk is ---- */
+
+enum vhdx_type {
+	VHDX_DYNAMIC = 0,
+	VHDX_FIXED = 1,
+	VHDX_DIFFERENCING = 2,
+};
+
+enum vhdx_log_state {
+	VHDX_LOG_CLEAN = 0, /**< nothing to replay: LogGuid is zero */
+	VHDX_LOG_EMPTY = 1, /**< not closed cleanly, but the log changes nothing */
+	VHDX_LOG_DIRTY = 2, /**< there are changes to replay; reads see them */
+	VHDX_LOG_CORRUPT =
+		3, /**< LogGuid is set, and no complete sequence of entries can be found */
+};
+
+/* Which members of struct vhdx_info are known; all of them on a disk opened without EXAMINE. */
+#define VHDX_KNOWN_CREATOR  0x1u
+#define VHDX_KNOWN_HEADER   0x2u  /**< write GUIDs, sequence number, log_* */
+#define VHDX_KNOWN_LOG	    0x4u  /**< log_state, log_entries */
+#define VHDX_KNOWN_REGIONS  0x8u  /**< bat_*, metadata_* */
+#define VHDX_KNOWN_GEOMETRY 0x10u /**< type, sizes, disk_id, blocks */
+#define VHDX_KNOWN_LOCATOR  0x20u /**< parent_linkage and the paths; differencing disks only */
+
+/** Strings belong to the disk and end with it; NULL when not there. */
+struct vhdx_info {
+	size_t size;
+	uint32_t known; /**< VHDX_KNOWN_* */
+	const char *path;
+	uint64_t file_size;  /**< as it lies on storage, before a replay in memory */
+	const char *creator; /**< F 1.1, as UTF-8 */
+
+	unsigned current_header; /**< 1 or 2 */
+	uint64_t sequence_number;
+	struct vhdx_guid file_write_guid;
+	struct vhdx_guid data_write_guid;
+	struct vhdx_guid log_guid;
+	uint64_t log_offset;
+	uint64_t log_length;
+
+	enum vhdx_log_state log_state;
+	uint64_t log_entries; /**< in the active sequence */
+
+	uint64_t bat_offset;
+	uint64_t bat_length;
+	uint64_t metadata_offset;
+	uint64_t metadata_length;
+
+	enum vhdx_type type;
+	uint64_t virtual_size;
+	uint32_t block_size;
+	uint32_t logical_sector_size;
+	uint32_t physical_sector_size;
+	struct vhdx_guid disk_id;
+	uint64_t blocks; /**< payload blocks of the disk, present or not */
+
+	const char *parent_linkage;
+	const char *parent_linkage2;
+	const char *relative_path;
+	const char *volume_path;
+	const char *absolute_win32_path;
+};
+
+/** What the disk is; parents have their own (vhdx_get_parent). Set ret_info->size first. */
+VHDX_API int vhdx_get_info(const struct vhdx *disk, struct vhdx_info *ret_info);
+
+/**
+ * What keeps a disk opened with EXAMINE from being read: its image's first fatal fault, or that its
+ * parent was not found or does not fit; NULL when there is none. Open parents have their own.
+ */
+VHDX_API const struct vhdx_error *vhdx_get_fault(const struct vhdx *disk);
+
+/** The open parent of a differencing disk, or NULL. It belongs to @disk: do not close it. */
+VHDX_API struct vhdx *vhdx_get_parent(const struct vhdx *disk);
+
+enum vhdx_candidate_state {
+	VHDX_PARENT_OPENED = 0,	  /**< this is the parent */
+	VHDX_PARENT_MISSING = 1,  /**< no such file */
+	VHDX_PARENT_OUTSIDE = 2,  /**< outside the folders that may be opened */
+	VHDX_PARENT_MISMATCH = 3, /**< an image, but not the one that the child was made from */
+	VHDX_PARENT_UNUSABLE = 4, /**< not a regular file, or not an image that can be opened */
+};
+
+/** A place where the parent was looked for. */
+struct vhdx_candidate {
+	size_t size;
+	const char
+		*key; /**< of the locator: "relative_path", "volume_path", "absolute_win32_path" */
+	const char *path; /**< on this machine */
+	enum vhdx_candidate_state state;
+	const char *text; /**< more on the state, "" when it says all */
+};
+
+/** Where the parent of @disk was looked for: number @index, in the order tried; -ENOENT past the end. */
+VHDX_API int vhdx_get_candidate(const struct vhdx *disk, size_t index,
+				struct vhdx_candidate *ret_candidate);
+
+/* ---- Data ---- */
+
+/**
+ * Reads @count bytes at @offset of the disk, any alignment, through the chain. What no file of the
+ * chain holds reads as zeros. Fails with -EINVAL past the end of the disk, -EUCLEAN at a block whose
+ * BAT entry or bitmap is damaged (blocks beside it stay readable), or as the storage does; then part
+ * of @buf may have been written. Thread-safe.
+ */
+VHDX_API int vhdx_pread(struct vhdx *disk, void *buf, size_t count, uint64_t offset);
+
+/** As vhdx_pread, into @iovcnt buffers one after the other. */
+VHDX_API int vhdx_preadv(struct vhdx *disk, const struct iovec *iov, int iovcnt, uint64_t offset);
+
+enum vhdx_extent_type {
+	VHDX_EXTENT_DATA = 0,	/**< in a file of the chain, at file_offset */
+	VHDX_EXTENT_ZERO = 1,	/**< some layer says that it is zero, or holds no space for it */
+	VHDX_EXTENT_ABSENT = 2, /**< no layer says anything: reads as zeros */
+	VHDX_EXTENT_PARENT = 3, /**< the parent's (with VHDX_EXTENTS_THIS_LAYER) */
+};
+
+struct vhdx_extent {
+	uint64_t offset; /**< of the disk */
+	uint64_t length;
+	uint64_t file_offset; /**< DATA: in the file of that depth; else VHDX_NO_OFFSET */
+	enum vhdx_extent_type type;
+	unsigned depth; /**< which layer says so: 0 this file, 1 its parent, ... */
+};
+
+/** Report what this file holds; the rest is VHDX_EXTENT_PARENT. */
+#define VHDX_EXTENTS_THIS_LAYER 0x1u
+/** Report ranges of present blocks that the file itself does not hold (holes) as VHDX_EXTENT_ZERO. */
+#define VHDX_EXTENTS_FILE_HOLES 0x2u
+
+/**
+ * What lies where in [@offset, @offset + @length) of the disk: fills at most *@count extents, without
+ * gaps from @offset on, neighbours of one kind merged, and sets *@count to their number. They end
+ * before the range does when the array is full; ask again from there. @flags: VHDX_EXTENTS_*. Costs
+ * time by what the BAT holds, not by the disk's size. Errors as vhdx_pread; extents before the
+ * damaged block are returned first. Thread-safe.
+ */
+VHDX_API int vhdx_extents(struct vhdx *disk, uint64_t offset, uint64_t length, uint32_t flags,
+			  struct vhdx_extent *ret_extents, size_t *count);
+
+/* ---- Check and dump ---- */
+
+/** vhdx_check: count the faults of the parents too, and what is wrong with the chain itself. */
+#define VHDX_CHECK_CHAIN 0x1u
+/** vhdx_check: count what Windows is known to refuse (F 11.4). */
+#define VHDX_CHECK_WINDOWS 0x2u
+
+struct vhdx_check_options {
+	size_t size;
+	uint32_t flags;		    /**< VHDX_CHECK_* */
+	vhdx_finding_fn *finding;   /**< may be NULL */
+	vhdx_progress_fn *progress; /**< in bytes of BAT read; may be NULL */
+	void *opaque;		    /**< for both */
+};
+
+struct vhdx_check_result {
+	size_t size;
+	uint64_t notes;	       /**< findings that do not count */
+	uint64_t leaks;	       /**< ranges of file space that nothing refers to ... */
+	uint64_t leaked_bytes; /**< ... and their size */
+	uint64_t damages;      /**< findings that do count */
+	uint64_t blocks;       /**< payload blocks of the disk ... */
+	uint64_t present;      /**< ... and how many of them have space in the file */
+};
+
+/**
+ * Checks every rule of F 1-8 on the image of @disk, which should have been opened with EXAMINE, and
+ * reports each fault found; nothing is written. All are counted; of each problem the first 1000 in
+ * an image are reported. Returns 0 when the check was done, whatever it found,
+ * -ECANCELED, -ENOMEM, or as the storage fails. Uses at most 48 MiB of memory.
+ */
+VHDX_API int vhdx_check(struct vhdx *disk, const struct vhdx_check_options *options,
+			struct vhdx_check_result *ret_result);
+
+enum vhdx_structure {
+	VHDX_DUMP_HEADER = 0,	/**< identifier and both headers */
+	VHDX_DUMP_REGION = 1,	/**< both region tables */
+	VHDX_DUMP_METADATA = 2, /**< metadata table and items, parent locator */
+	VHDX_DUMP_LOG = 3,	/**< every valid log entry, and which are active */
+	VHDX_DUMP_BAT = 4,	/**< every entry that is not zero */
+};
+
+/** Receives a dump as a tree of named values. Names inside arrays are NULL. */
+struct vhdx_dump_visitor {
+	size_t size;
+	void (*begin_object)(void *opaque, const char *name);
+	void (*end_object)(void *opaque);
+	void (*begin_array)(void *opaque, const char *name);
+	void (*end_array)(void *opaque);
+	void (*number)(void *opaque, const char *name, uint64_t value);
+	/** An offset or a bit pattern: hexadecimal in text. */
+	void (*offset)(void *opaque, const char *name, uint64_t value);
+	void (*boolean)(void *opaque, const char *name, int value);
+	void (*string)(void *opaque, const char *name, const char *value);
+	void *opaque;
+};
+
+/** Shows a structure as it stands in the image, after replay in memory; damaged ones too. */
+VHDX_API int vhdx_dump(struct vhdx *disk, enum vhdx_structure structure,
+		       const struct vhdx_dump_visitor *visitor);
+
+/* ---- Create ---- */
+
+/** Replace a file that exists. */
+#define VHDX_CREATE_FORCE 0x1u
+/** Leave no holes in the file: every byte really has space, for hosts that refuse sparse files. */
+#define VHDX_CREATE_NO_HOLES 0x2u
+/** Do not wait for the file to be durable. */
+#define VHDX_CREATE_NO_SYNC 0x4u
+
+struct vhdx_create_options {
+	size_t size;
+	uint32_t flags; /**< VHDX_CREATE_* */
+	enum vhdx_type type;
+	/** Of the disk: a multiple of the logical sector size, at most 64 TiB. 0 for a child: its parent's. */
+	uint64_t virtual_size;
+	uint32_t block_size;	      /**< a power of two, 1 to 256 MiB; default 2 MiB */
+	uint32_t log_length;	      /**< a multiple of 1 MiB; default 1 MiB */
+	uint32_t logical_sector_size; /**< 512 or 4096; default 512, or the parent's */
+	/** 512 or 4096, not below the logical; default 4096, or the parent's. */
+	uint32_t physical_sector_size;
+	/** Makes the GUIDs, and so every byte, reproducible; NULL: random. */
+	const void *seed;
+	size_t seed_size;    /**< in bytes */
+	const char *creator; /**< F 1.1; NULL: the library's name and version */
+
+	/** Differencing: the parent's file. Its name relative to the child goes into the locator. */
+	const char *parent;
+	/** Differencing: the parent's path as Windows will see it, for absolute_win32_path; may be NULL. */
+	const char *windows_path;
+	/** Differencing: how to open the parent and its own parents; may be NULL. */
+	const struct vhdx_open_options *parent_options;
+};
+
+/**
+ * Makes a new image at @path (F 9.7): dynamic, fixed with its space reserved and every block present,
+ * or differencing. It appears under its name only when it is complete and, unless NO_SYNC, durable;
+ * after a failure nothing is left. -EEXIST when @path exists and FORCE is not set.
+ */
+VHDX_API int vhdx_create(const char *path, const struct vhdx_create_options *options);
+
+/**
+ * As vhdx_create, into storage of the caller's own, whose contents are replaced. A parent's path is
+ * recorded relative to the current folder.
+ */
+VHDX_API int vhdx_create_io(const struct vhdx_io *io, const struct vhdx_create_options *options);
+
+/* ---- Convert and compare ---- */
+
+/** Of a path: take no lock, and read beside a writer, at one's own risk. */
+#define VHDX_SOURCE_FORCE_SHARE 0x1u
+
+/** Where contents come from: set exactly one of disk, path, io, or use_fd. */
+struct vhdx_source {
+	size_t size;
+	uint32_t flags;		  /**< VHDX_SOURCE_* */
+	struct vhdx *disk;	  /**< a disk, through its chain */
+	const char *path;	  /**< a raw file or block device */
+	const struct vhdx_io *io; /**< raw storage of the caller's own; not closed */
+	int use_fd;		  /**< nonzero: read @fd to its end, without seeking (a pipe) */
+	int fd;
+};
+
+enum vhdx_format {
+	VHDX_FORMAT_RAW = 0,
+	VHDX_FORMAT_VHDX = 1,
+};
+
+/** Where contents go: set exactly one of path, io, or use_fd. */
+struct vhdx_destination {
+	size_t size;
+	enum vhdx_format format;
+	const char *path;	  /**< a new file, or for raw an existing block device */
+	const struct vhdx_io *io; /**< raw storage that is big enough, overwritten; or a VHDX's */
+	int use_fd;		  /**< raw only; nonzero: write to @fd in order, without seeking */
+	int fd;
+	/**
+	 * For VHDX: what to make, differencing excepted; may be NULL. virtual_size is the source's, block
+	 * and sector sizes default to a VHDX source's (or as for vhdx_create). For raw: flags only.
+	 */
+	const struct vhdx_create_options *create;
+};
+
+/** vhdx_convert: go past the page cache where possible. */
+#define VHDX_CONVERT_DIRECT 0x1u
+
+struct vhdx_convert_options {
+	size_t size;
+	uint32_t flags;		    /**< VHDX_CONVERT_* */
+	unsigned threads;	    /**< 1 to 64; default by the machine, at most 4 */
+	vhdx_progress_fn *progress; /**< in bytes of the disk; may be NULL */
+	void *opaque;
+};
+
+/**
+ * Copies a disk's contents. Holes of the source are not read, and zeros are not written where the
+ * destination reads zeros anyway. A new VHDX's blocks lie in the order of the disk. A new file appears
+ * whole and, unless VHDX_CREATE_NO_SYNC, durable under its name, or not at all; an existing file is
+ * refused with -EEXIST unless VHDX_CREATE_FORCE; a device that is too small with -ENOSPC. A source
+ * whose size is not a multiple of the destination's sector is padded with zeros.
+ */
+VHDX_API int vhdx_convert(const struct vhdx_source *source,
+			  const struct vhdx_destination *destination,
+			  const struct vhdx_convert_options *options);
+
+struct vhdx_compare_options {
+	size_t size;
+	vhdx_progress_fn *progress; /**< in bytes of the disk; may be NULL */
+	void *opaque;
+};
+
+struct vhdx_difference {
+	size_t size;
+	int differ;	 /**< 0: the same contents; 1: they differ */
+	uint64_t offset; /**< of the first byte that differs */
+	uint64_t a_size; /**< of the contents; UINT64_MAX of a stream not read to its end */
+	uint64_t b_size;
+};
+
+/**
+ * Compares contents as a guest sees them. Contents that differ only by zeros at the longer one's end
+ * count as the same, and a_size and b_size tell. Returns 0 when the comparison was done.
+ */
+VHDX_API int vhdx_compare(const struct vhdx_source *a, const struct vhdx_source *b,
+			  const struct vhdx_compare_options *options,
+			  struct vhdx_difference *ret_difference);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
