@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* Changes beside a base that is never written: what a replay of the log would make of a file. */
+#ifndef VHDX_STORE_OVERLAY_H
+#define VHDX_STORE_OVERLAY_H
+
+#include <stdbool.h>
+
+#include <vhdx.h>
+
+/* One change: where the base holds the logged page that replaces a page, or a range of zeros. */
+struct overlay_change {
+	uint64_t offset; /* a multiple of LOG_SECTOR_SIZE, as is length */
+	uint64_t length;
+	uint64_t descriptor; /* file offset of the page's descriptor; 0: zeros */
+	uint64_t sector;     /* file offset of its data sector */
+};
+
+/* Most bytes that a change takes while the overlay is there. */
+#define OVERLAY_CHANGE_MEMORY 64u
+
+/*
+ * Storage that shows @base with @count changes made in their order, @size bytes long. Takes @changes,
+ * malloc'ed, over, also on failure; @base stays the caller's and must outlive it. Fails with -ENOMEM.
+ */
+int vhdx_overlay_io(const struct vhdx_io *base, struct overlay_change *changes, size_t count,
+		    uint64_t size, struct vhdx_io *ret_io);
+
+#endif
