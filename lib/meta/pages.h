@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/* 4 KiB pages of BATs and sector bitmaps, read on demand and kept within a limit. */
+#ifndef VHDX_META_PAGES_H
+#define VHDX_META_PAGES_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define PAGE_SIZE   4096u
+#define LEAF_PAGES  512u
+#define CACHE_LIMIT 4096u /* pages: 16 MiB for all the files of a chain */
+
+struct page_leaf;
+struct page_map;
+
+/*
+ * What a chain's page maps share: the number of pages that they hold, and the lock of their slow paths.
+ * Readers hold no lock but a stripe of the chain; whoever frees pages first waits until every stripe has
+ * been free once.
+ */
+struct page_cache {
+	pthread_mutex_t lock;
+	pthread_cond_t changed; /* a page was loaded, or a trim is over */
+	atomic_size_t pages;	/* leaves too, each of which is as large as a page */
+	struct page_map *maps;
+	bool trimming;
+};
+
+/*
+ * Reads page @index. Where the storage holds nothing there, it may leave @page alone and set
+ * *ret_hole_end to the first page at or behind which that ends; else it leaves *ret_hole_end.
+ */
+typedef int page_loader(void *opaque, uint64_t index, void *page, uint64_t *ret_hole_end);
+
+/* The pages of one structure: a table of leaves, a leaf of pages. */
+struct page_map {
+	struct page_cache *cache;
+	page_loader *load;
+	void *opaque;
+	uint64_t count; /* pages of the structure */
+	_Atomic(struct page_leaf *) *leaves;
+	size_t leaf_count;
+	size_t hand;	     /* the leaf that is looked at next when pages must go */
+	uint64_t hole_start; /* pages known to be zeros ... */
+	uint64_t hole_end;   /* ... under the cache's lock */
+	struct page_map *next;
+};
+
+void vhdx_page_cache_init(struct page_cache *cache);
+
+/* Every map must have been destroyed. */
+void vhdx_page_cache_destroy(struct page_cache *cache);
+
+/* -ENOMEM. */
+int vhdx_page_map_init(struct page_map *map, struct page_cache *cache, uint64_t count,
+		       page_loader *load, void *opaque);
+
+/* No reader may be left. A map that was never made is allowed. */
+void vhdx_page_map_destroy(struct page_map *map);
+
+/*
+ * The page @index, below the map's count; valid while the caller holds its stripe. Errors are those of
+ * the loader, and -ENOMEM.
+ */
+int vhdx_page_get(struct page_map *map, uint64_t index, const void **ret_page);
+
+/* How many pages from @index on, which vhdx_page_get gave, are known to be zeros; 0 when it is not. */
+uint64_t vhdx_page_zero_run(struct page_map *map, uint64_t index, const void *page);
+
+/*
+ * Frees pages when there are more than CACHE_LIMIT. @grace returns once every stripe has been free.
+ * The caller holds no stripe.
+ */
+void vhdx_page_cache_trim(struct page_cache *cache, void (*grace)(void *opaque), void *opaque);
+
+#endif

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+/* What the active sequence of a log changes (F 4.4), shown in memory over a file that stays as it is. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "meta/replay.h"
+#include "store/overlay.h"
+
+struct replay {
+	struct log_reader reader;
+	const struct log_place *log;
+	uint64_t end; /* no change may reach behind it */
+	struct overlay_change *changes;
+	size_t count;
+	struct fault *fault;
+};
+
+/* The file offset of a place in the log, counted on over its end. */
+static uint64_t log_to_file(const struct log_place *log, uint64_t position)
+{
+	return log->offset + position % log->length;
+}
+
+static int add_change(struct replay *replay, const struct log_descriptor *descriptor,
+		      uint64_t descriptor_at, uint64_t sector_at)
+{
+	if (!range_within(descriptor->file_offset, descriptor->length, replay->end))
+		return vhdx_fault_set(replay->fault, PROBLEM_LOG_TARGET, descriptor_at,
+				      "log: an entry changes %" PRIu64 " bytes at %#" PRIx64
+				      " (expected within the %#" PRIx64
+				      " bytes that the log gives the file)",
+				      descriptor->length, descriptor->file_offset, replay->end);
+	replay->changes[replay->count++] = (struct overlay_change){
+		.offset = descriptor->file_offset,
+		.length = descriptor->length,
+		.descriptor = descriptor->is_zero ? 0 : descriptor_at,
+		.sector = descriptor->is_zero ? 0 : sector_at,
+	};
+	return 0;
+}
+
+/* The entry was found valid, so its descriptors decode. */
+static int add_entry(struct replay *replay, const struct log_span *span)
+{
+	struct log_entry entry = {.sequence_number = span->sequence_number};
+	uint64_t sectors = log_descriptor_sectors(span->descriptor_count);
+	uint64_t data = span->position + sectors * LOG_SECTOR_SIZE;
+	int ret = 0;
+
+	for (uint64_t s = 0; s < sectors && !ret; s++) {
+		uint64_t position = span->position + s * LOG_SECTOR_SIZE;
+		const uint8_t *sector = vhdx_log_reader_sector(&replay->reader, position, &ret);
+		uint32_t count;
+
+		if (!sector)
+			return ret;
+		const struct log_descriptor_disk *disk =
+			vhdx_log_descriptors(sector, s, span->descriptor_count, &count);
+
+		for (uint32_t i = 0; i < count && !ret; i++) {
+			struct log_descriptor descriptor;
+
+			if (vhdx_log_descriptor_decode(&disk[i], sizeof(disk[i]), replay->log,
+						       &entry, &descriptor))
+				return vhdx_fail(-EIO, NO_PROBLEM, NULL,
+						 log_to_file(replay->log, position),
+						 "the log changed while it was read");
+			uint64_t at = log_to_file(replay->log, position) +
+				      (uint64_t)((const uint8_t *)&disk[i] - sector);
+
+			ret = add_change(replay, &descriptor, at, log_to_file(replay->log, data));
+			data += descriptor.is_zero ? 0 : LOG_SECTOR_SIZE;
+		}
+	}
+	return ret;
+}
+
+static int collect_changes(struct replay *replay, const struct log_scan *scan)
+{
+	uint64_t total = vhdx_log_scan_changes(scan);
+	int ret = 0;
+
+	if (total > MAX_LOG_CHANGES)
+		return vhdx_fault_set(replay->fault, PROBLEM_LOG_TOO_LARGE, replay->log->offset,
+				      "log: the active sequence holds %" PRIu64
+				      " changes (expected at most %u)",
+				      total, MAX_LOG_CHANGES);
+	replay->changes = malloc((total + 1) * sizeof(*replay->changes));
+	if (!replay->changes)
+		return vhdx_fail_memory();
+	for (size_t i = 0; i < scan->active_count && !ret; i++)
+		ret = add_entry(replay, &scan->spans[scan->active[i]]);
+	return ret;
+}
+
+int vhdx_replay_view(const struct vhdx_io *io, uint64_t file_size, const struct log_place *log,
+		     const struct log_scan *scan, struct vhdx_io *ret_view, uint64_t *ret_size,
+		     struct fault *ret_fault)
+{
+	const struct log_span *head = &scan->spans[scan->active[scan->active_count - 1]];
+	uint64_t size = max_u64(file_size, head->last_file_offset);
+	struct replay replay = {
+		.log = log, .end = round_up_saturated(size, LOG_SECTOR_SIZE), .fault = ret_fault};
+
+	if (file_size < head->flushed_file_offset)
+		return vhdx_fault_set(
+			ret_fault, PROBLEM_LOG_TRUNCATED_FILE, log_to_file(log, head->position),
+			"file is %" PRIu64 " bytes long (expected at least the %" PRIu64
+			" that were flushed, says the log)",
+			file_size, head->flushed_file_offset);
+	int ret = vhdx_log_reader_open(io, log, &replay.reader);
+
+	if (ret)
+		return ret;
+	ret = collect_changes(&replay, scan);
+	vhdx_log_reader_close(&replay.reader);
+	if (ret) {
+		free(replay.changes);
+		return ret;
+	}
+	ret = vhdx_overlay_io(io, replay.changes, replay.count, size, ret_view);
+	if (!ret)
+		*ret_size = size;
+	return ret;
+}

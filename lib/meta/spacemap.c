@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/* Which MiB of a file are taken: one bit each. */
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "format/ondisk.h"
+#include "meta/spacemap.h"
+
+int vhdx_space_map_init(struct space_map *map, uint64_t size)
+{
+	uint64_t mebibytes = div_round_up(min_u64(size, MAX_MAPPED_FILE), MIB);
+
+	/* calloc of this much maps pages that take no memory until they are written. */
+	*map = (struct space_map){calloc(mebibytes / 64 + 1, sizeof(*map->words)), mebibytes};
+	return map->words ? 0 : vhdx_fail_memory();
+}
+
+void vhdx_space_map_free(struct space_map *map)
+{
+	free(map->words);
+	*map = (struct space_map){0};
+}
+
+bool vhdx_space_map_mark(struct space_map *map, uint64_t offset, uint64_t length,
+			 uint64_t *ret_where)
+{
+	uint64_t first = offset / MIB;
+	uint64_t end = length ? min_u64(map->mebibytes, (offset + length - 1) / MIB + 1) : first;
+	bool was_marked = false;
+
+	for (uint64_t i = first; i < end; i++) {
+		uint64_t bit = (uint64_t)1 << i % 64;
+
+		if (map->words[i / 64] & bit && !was_marked) {
+			was_marked = true;
+			if (ret_where)
+				*ret_where = i * MIB;
+		}
+		map->words[i / 64] |= bit;
+	}
+	return was_marked;
+}
+
+uint64_t vhdx_space_map_find(const struct space_map *map, uint64_t offset, bool marked)
+{
+	uint64_t at = offset / MIB;
+
+	while (at < map->mebibytes) {
+		uint64_t word = map->words[at / 64];
+
+		if (word == (marked ? 0 : UINT64_MAX)) {
+			at = round_down(at, 64) + 64;
+			continue;
+		}
+		if ((word >> at % 64 & 1) == marked)
+			break;
+		at++;
+	}
+	return min_u64(at, map->mebibytes) * MIB;
+}

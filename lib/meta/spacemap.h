@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/* Which MiB of a file are taken: one bit each. */
+#ifndef VHDX_META_SPACEMAP_H
+#define VHDX_META_SPACEMAP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct space_map {
+	uint64_t *words;
+	uint64_t mebibytes; /* of the file that are mapped: at most MAX_MAPPED_FILE */
+};
+
+/* For a file of @size bytes, cut to MAX_MAPPED_FILE. Memory is only used where something is marked. -ENOMEM. */
+int vhdx_space_map_init(struct space_map *map, uint64_t size);
+
+void vhdx_space_map_free(struct space_map *map);
+
+/*
+ * Marks every MiB that a range touches, as far as the map goes. Returns whether one of them was marked
+ * before; *ret_where, which may be NULL, is then the file offset of the first.
+ */
+bool vhdx_space_map_mark(struct space_map *map, uint64_t offset, uint64_t length,
+			 uint64_t *ret_where);
+
+/* The first MiB at or after @offset that is marked or not, as a file offset; the map's end when there is none. */
+uint64_t vhdx_space_map_find(const struct space_map *map, uint64_t offset, bool marked);
+
+#endif
