@@ -1,0 +1,469 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Assembles disks into a chain (F 8): where the parent may lie, whether it is the one that the child was
+ * made from, and that no image is its own ancestor. Nothing outside the allowed folders is opened.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/guid.h"
+#include "store/io.h"
+#include "vdisk/disk.h"
+
+static const char *const path_keys[] = {KEY_RELATIVE_PATH, KEY_VOLUME_PATH, KEY_WIN32_PATH};
+
+/* The search for the parent of one disk. */
+struct search {
+	struct vhdx *leaf;
+	struct vhdx *child;
+	struct open_request request;
+	const char *folder; /* the child's, resolved; NULL on storage without paths */
+	struct vhdx *parent;
+	bool has_error; /* the error of the first place where something was found */
+	struct kept_error error;
+};
+
+static uint64_t locator_place(const struct search *search)
+{
+	return search->child->image.known_items[PARENT_LOCATOR].offset;
+}
+
+static bool allows(const struct search *search, uint32_t flag)
+{
+	return search->request.options.flags & flag;
+}
+
+/* Notes where the parent was looked for. Without memory for it, the list is short of it. */
+static void note(struct search *search, const char *key, const char *path,
+		 enum vhdx_candidate_state state, const char *text)
+{
+	struct vhdx *child = search->child;
+	struct candidate *grown = realloc(child->candidates, (child->candidate_count + 1) *
+								     sizeof(*child->candidates));
+
+	if (!grown)
+		return;
+	child->candidates = grown;
+	child->candidates[child->candidate_count++] =
+		(struct candidate){key, strdup(path), state, text ? strdup(text) : NULL};
+}
+
+/* Keeps this thread's last error when it is the search's first, and notes the place. */
+static void note_failure(struct search *search, const char *key, const char *path,
+			 enum vhdx_candidate_state state)
+{
+	note(search, key, path, state, vhdx_last_error()->text);
+	if (search->has_error)
+		return;
+	search->has_error = true;
+	vhdx_error_keep(&search->error);
+}
+
+/* F 8: the parent's current DataWriteGuid equals one of the child's linkages, of which zero is none. */
+static bool linkage_matches(const struct vhdx *child, const struct vhdx *parent)
+{
+	static const char *const keys[] = {KEY_LINKAGE, KEY_LINKAGE_2};
+	const struct vhdx_guid *guid = &parent->info.data_write_guid;
+
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+		const char *text = vhdx_locator_get(&child->image.locator, keys[i]);
+		struct vhdx_guid linkage;
+
+		if (text && !vhdx_guid_parse(text, &linkage) && !guid_is_zero(&linkage) &&
+		    guid_equal(&linkage, guid))
+			return true;
+	}
+	return false;
+}
+
+static int check_linkage(struct search *search, const struct vhdx *parent)
+{
+	char text[VHDX_GUID_TEXT_SIZE];
+
+	if (linkage_matches(search->child, parent))
+		return 0;
+	if (allows(search, VHDX_OPEN_IGNORE_ID_MISMATCH)) {
+		vhdx_disk_warn(
+			&search->request, parent->name,
+			"is not the parent that the child was made from, or was changed since: what is read may "
+			"be garbage");
+		return 0;
+	}
+	return vhdx_fail(
+		-EUCLEAN, PROBLEM_PARENT_MISMATCH, search->child->name, locator_place(search),
+		"its parent %s is not the image that it was made from, or was changed since: "
+		"DataWriteGuid is %s (expected %s)",
+		parent->name, vhdx_guid_text(&parent->info.data_write_guid, text),
+		search->child->info.parent_linkage);
+}
+
+static int check_ancestors(const struct search *search, const struct vhdx *parent)
+{
+	for (const struct vhdx *disk = search->leaf; disk; disk = disk->parent)
+		if (disk->has_identity && parent->has_identity &&
+		    disk->identity.device == parent->identity.device &&
+		    disk->identity.inode == parent->identity.inode)
+			return vhdx_fail(-EUCLEAN, PROBLEM_CHAIN_CYCLE, search->child->name,
+					 locator_place(search),
+					 "its parent %s is its own descendant (expected a chain "
+					 "without a circle)",
+					 parent->name);
+	return 0;
+}
+
+static int check_sectors(const struct search *search, const struct vhdx *parent)
+{
+	uint32_t child_sector = search->child->image.logical_sector_size;
+	uint32_t parent_sector = parent->image.logical_sector_size;
+
+	if (parent->unreadable || child_sector == parent_sector)
+		return 0;
+	return vhdx_fail(
+		-EUCLEAN, PROBLEM_PARENT_SECTOR_SIZE, search->child->name,
+		search->child->image.known_items[LOGICAL_SECTOR_SIZE].offset,
+		"metadata: logical sectors of %u bytes, its parent %s has %u (expected the same)",
+		child_sector, parent->name, parent_sector);
+}
+
+/* What @parent must be to be the child's; *ret_state says how it is not. */
+static int check_parent(struct search *search, const struct vhdx *parent,
+			enum vhdx_candidate_state *ret_state)
+{
+	int ret = check_ancestors(search, parent);
+
+	*ret_state = VHDX_PARENT_UNUSABLE;
+	if (ret)
+		return ret;
+	ret = check_linkage(search, parent);
+	if (ret) {
+		*ret_state = VHDX_PARENT_MISMATCH;
+		return ret;
+	}
+	return check_sectors(search, parent);
+}
+
+/*
+ * Tries the storage of one place, which it takes over. Returns 0 when the search goes on or is over
+ * (search->parent), or the error that ends it: going on would hide a cycle.
+ */
+static int try_storage(struct search *search, struct vhdx_io *io, const char *key, const char *path)
+{
+	enum vhdx_candidate_state state = VHDX_PARENT_UNUSABLE;
+	struct vhdx *parent = NULL;
+	int ret = vhdx_disk_open_one(io, path, &search->request, &parent);
+	bool opened = !ret;
+
+	if (opened && !(parent->info.known & VHDX_KNOWN_HEADER)) { /* examined, and no image */
+		ret = vhdx_error_raise(parent->unreadable);
+		opened = false;
+	}
+	if (opened)
+		ret = check_parent(search, parent, &state);
+	if (!ret) {
+		note(search, key, path, VHDX_PARENT_OPENED, NULL);
+		search->parent = parent;
+		return 0;
+	}
+	note_failure(search, key, path, state);
+	vhdx_close(parent);
+	return ret == -ENOMEM || (opened && state == VHDX_PARENT_UNUSABLE) ? ret : 0;
+}
+
+/* Does @path, resolved, lie in @folder, resolved? */
+static bool lies_in(const char *path, const char *folder)
+{
+	size_t length = strlen(folder);
+
+	while (length && folder[length - 1] == '/')
+		length--;
+	return !strncmp(path, folder, length) && path[length] == '/';
+}
+
+static bool may_open(const struct search *search, const char *path)
+{
+	const char *const *dirs = search->request.options.parent_dirs;
+
+	if (allows(search, VHDX_OPEN_ANY_PARENT) || lies_in(path, search->folder))
+		return true;
+	for (; dirs && *dirs; dirs++) {
+		auto_free char *dir = realpath(*dirs, NULL);
+
+		if (dir && lies_in(path, dir))
+			return true;
+	}
+	return false;
+}
+
+static bool was_tried(const struct search *search, const char *path)
+{
+	for (size_t i = 0; i < search->child->candidate_count; i++)
+		if (!strcmp(search->child->candidates[i].path ? search->child->candidates[i].path
+							      : "",
+			    path))
+			return true;
+	return false;
+}
+
+/* Takes every "name/.." out of a path, as Windows does, which does not ask whether name is there. */
+static void collapse(char *path)
+{
+	char *out = path;
+
+	for (char *in = path; *in;) {
+		size_t length = strcspn(in, "/");
+
+		if (length == 2 &&
+		    !strncmp(in, "..",
+			     2)) { /* back over the last component, but not over the root */
+			while (out > path && out[-1] == '/')
+				out--;
+			while (out > path && out[-1] != '/')
+				out--;
+		} else if (length != 1 || *in != '.') {
+			memmove(out, in, length);
+			out += length;
+		}
+		in += length;
+		if (*in == '/' && (out == path || out[-1] != '/'))
+			*out++ = '/';
+		in += *in == '/';
+	}
+	*out = 0;
+}
+
+/* The path of the file that @path names; a folder on the way that is left again need not be there. */
+static char *resolve(char *path)
+{
+	char *resolved = realpath(path, NULL);
+
+	if (resolved || (errno != ENOENT && errno != ENOTDIR))
+		return resolved;
+	collapse(path);
+	return realpath(path, NULL);
+}
+
+static void note_unresolved(struct search *search, const char *key, const char *path, int errnum)
+{
+	if (was_tried(search, path))
+		return;
+	if (errnum == -ENOENT || errnum == -ENOTDIR || errnum == -ENAMETOOLONG) {
+		note(search, key, path, VHDX_PARENT_MISSING, NULL);
+		return;
+	}
+	vhdx_fail_errno(errnum, path, "cannot be looked up as the parent of %s",
+			search->child->name);
+	note_failure(search, key, path, VHDX_PARENT_UNUSABLE);
+}
+
+static int try_path(struct search *search, const char *key, const char *folder, const char *name)
+{
+	char path[PATH_MAX];
+	struct vhdx_io io;
+
+	if (snprintf(path, sizeof(path), "%s/%s", folder, name) >= (int)sizeof(path))
+		return 0; /* no file has such a name */
+	auto_free char *resolved = resolve(path);
+
+	if (!resolved) {
+		note_unresolved(search, key, path, -errno);
+		return 0;
+	}
+	if (was_tried(search, resolved))
+		return 0;
+	if (!may_open(search, resolved)) {
+		vhdx_fail(
+			-EACCES, PROBLEM_PARENT_NOT_FOUND, search->child->name,
+			locator_place(search),
+			"parent locator: %s lies outside the folders that may be opened (expected the "
+			"parent in the child's folder, or in one given for parents)",
+			resolved);
+		note_failure(search, key, resolved, VHDX_PARENT_OUTSIDE);
+		return 0;
+	}
+	if (vhdx_file_io_resolved(resolved, &io)) {
+		note_failure(search, key, resolved, VHDX_PARENT_UNUSABLE);
+		return 0;
+	}
+	return try_storage(search, &io, key, resolved);
+}
+
+/* Windows separators become ours, and a leading ".\" goes (F 8). */
+static char *native_path(const char *path)
+{
+	char *copy = strdup(path + (path[0] == '.' && path[1] == '\\' ? 2 : 0));
+
+	for (char *at = copy; at && *at; at++)
+		if (*at == '\\')
+			*at = '/';
+	return copy;
+}
+
+static const char *last_component(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	const char *name = slash ? slash + 1 : path;
+
+	return strcmp(name, "") != 0 && strcmp(name, ".") != 0 && strcmp(name, "..") != 0 ? name
+											  : NULL;
+}
+
+/* The relative path as it is; of any path its last component beside the child and in the given folders. */
+static int try_key(struct search *search, const char *key)
+{
+	const char *value = vhdx_locator_get(&search->child->image.locator, key);
+	const char *const *dirs = search->request.options.parent_dirs;
+	auto_free char *path = value ? native_path(value) : NULL;
+	int ret = 0;
+
+	if (!value)
+		return 0;
+	if (!path)
+		return vhdx_fail_memory();
+	const char *name = last_component(path);
+
+	if (!strcmp(key, KEY_RELATIVE_PATH))
+		ret = try_path(search, key, search->folder, path);
+	else if (name)
+		ret = try_path(search, key, search->folder, name);
+	for (; dirs && *dirs && name && !ret && !search->parent; dirs++)
+		ret = try_path(search, key, *dirs, name);
+	return ret;
+}
+
+/* The caller's storage: he knows what the paths mean. */
+static int try_callback(struct search *search, const char *key)
+{
+	const struct vhdx_open_options *options = &search->request.options;
+	const char *value = vhdx_locator_get(&search->child->image.locator, key);
+	struct vhdx_io given = {.size = sizeof(given)};
+	struct vhdx_io io;
+
+	if (!value)
+		return 0;
+	int ret = options->open_parent(options->opaque, search->child->name, key, value, &given);
+
+	if (ret == -ENOENT) {
+		note(search, key, value, VHDX_PARENT_MISSING, NULL);
+		return 0;
+	}
+	if (!ret)
+		ret = vhdx_io_adopt(&given, &io);
+	if (ret) {
+		vhdx_fail_errno(ret, search->child->name, "its parent %.200s cannot be opened",
+				value);
+		note_failure(search, key, value, VHDX_PARENT_UNUSABLE);
+		return 0;
+	}
+	return try_storage(search, &io, key, value);
+}
+
+static int not_found(struct search *search)
+{
+	const struct vhdx *child = search->child;
+	size_t others = child->candidate_count ? child->candidate_count - 1 : 0;
+	char more[48] = "";
+
+	if (search->has_error)
+		return vhdx_error_raise(&search->error);
+	if (others)
+		snprintf(more, sizeof(more), ", nor in %zu other place%s", others,
+			 others > 1 ? "s" : "");
+	return vhdx_fail(
+		-ENOENT, PROBLEM_PARENT_NOT_FOUND, child->name, locator_place(search),
+		"parent locator: no file %s%s (expected the parent there, or in one of the folders "
+		"given for parents)",
+		child->candidate_count && child->candidates[0].path ? child->candidates[0].path
+								    : "at any of its paths",
+		more);
+}
+
+static int run_search(struct search *search)
+{
+	bool calls_back = search->request.options.open_parent;
+	auto_free char *resolved = calls_back ? NULL : realpath(search->child->name, NULL);
+	int ret = 0;
+
+	if (!calls_back && (!search->child->has_identity || !resolved))
+		return vhdx_fail(
+			-ENOTSUP, PROBLEM_PARENT_NOT_FOUND, search->child->name, VHDX_NO_OFFSET,
+			"has a parent, and nobody can open it here (expected an open_parent callback)");
+	if (resolved) {
+		char *slash = strrchr(resolved, '/');
+
+		slash[slash == resolved] = 0;
+		search->folder = resolved;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(path_keys) && !search->parent && !ret; i++)
+		ret = calls_back ? try_callback(search, path_keys[i])
+				 : try_key(search, path_keys[i]);
+	if (!ret && !search->parent)
+		ret = not_found(search);
+	return ret;
+}
+
+static int open_parent(struct vhdx *leaf, struct vhdx *child, const struct open_request *request)
+{
+	struct search search = {.leaf = leaf, .child = child, .request = *request};
+
+	search.request.shared = leaf->shared;
+	int ret = run_search(&search);
+
+	vhdx_error_drop(&search.error);
+	child->parent = search.parent;
+	return ret;
+}
+
+/* A child whose locator can be followed. */
+static bool wants_parent(const struct vhdx *disk)
+{
+	return image_has_parent(&disk->image) && disk->image.locator_is_usable;
+}
+
+/* The first thing, from @disk down, that keeps it from being read. */
+static const struct kept_error *first_fault(const struct vhdx *disk)
+{
+	for (; disk; disk = disk->parent) {
+		if (disk->unreadable)
+			return disk->unreadable;
+		if (disk->has_chain_fault)
+			return &disk->chain_fault;
+	}
+	return NULL;
+}
+
+static int open_parents(struct vhdx *leaf, const struct open_request *request)
+{
+	unsigned depth = 0;
+
+	for (struct vhdx *disk = leaf; disk && wants_parent(disk); disk = disk->parent) {
+		int ret = ++depth < MAX_CHAIN_DEPTH
+				  ? open_parent(leaf, disk, request)
+				  : vhdx_fail(-EUCLEAN, PROBLEM_CHAIN_DEPTH, disk->name,
+					      disk->image.known_items[PARENT_LOCATOR].offset,
+					      "parent locator: the chain goes on behind %u images "
+					      "(expected at most so many)",
+					      MAX_CHAIN_DEPTH);
+
+		if (ret && !(request->options.flags & VHDX_OPEN_EXAMINE))
+			return ret;
+		if (ret) {
+			disk->has_chain_fault = true;
+			vhdx_error_keep(&disk->chain_fault);
+		}
+	}
+	return 0;
+}
+
+int vhdx_chain_open(struct vhdx *leaf, const struct open_request *request)
+{
+	int ret = request->options.flags & VHDX_OPEN_NO_PARENT ? 0 : open_parents(leaf, request);
+
+	for (struct vhdx *disk = leaf; disk && !ret; disk = disk->parent)
+		if (!disk->unreadable)
+			disk->unreadable = first_fault(disk);
+	return ret;
+}
