@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * vhdx_convert: a few threads copy pieces from a source to a sink. Pieces are taken, and given their
+ * places, in the order of the disk; reading and writing go on beside each other.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/zeros.h"
+#include "ops/endpoint.h"
+#include "base/options.h"
+
+/* What is looked at for zeros, and what direct I/O is aligned to. */
+#define UNIT 4096u
+/* Shorter zeros between data are cheaper written than left out. */
+#define MIN_ZEROS ((size_t)64 * 1024)
+/* Never more than a MiB, so that a piece lies in one block. */
+#define MAX_PIECE ((size_t)1024 * 1024)
+/* Through the page cache, a piece that stays in a core's cache from read to write is the fastest. */
+#define CACHED_PIECE	((size_t)512 * 1024)
+#define MAX_BUFFERS	((size_t)16 * 1024 * 1024)
+#define MAX_ZERO_PIECE	(256 * MIB) /* so that a cancel is soon noticed */
+#define MAX_RUNS	(MAX_PIECE / (MIN_ZEROS + UNIT) + 1)
+#define MAX_THREADS	64u
+#define DEFAULT_THREADS 4u
+
+struct job {
+	struct source source;
+	struct sink sink;
+	struct vhdx_convert_options options;
+	uint64_t total; /* for progress: 0 for a stream, whose end is not in sight */
+	size_t piece_size;
+
+	pthread_mutex_t take; /* of the source and the members here */
+	uint64_t cursor;      /* all before has been taken */
+	uint64_t tickets;
+
+	pthread_mutex_t state; /* of the members here */
+	pthread_cond_t changed;
+	uint64_t turn; /* the ticket whose piece may get its place */
+	int result;
+	struct kept_error error;
+	atomic_bool stopped;
+
+	pthread_mutex_t telling; /* of the caller's progress function, and of the member here */
+	uint64_t told;
+};
+
+/* A part of the contents on its way, in one worker's buffer. */
+struct piece {
+	uint64_t ticket;
+	uint64_t offset;
+	uint64_t length;
+	bool is_read; /* its bytes are in the buffer */
+	bool is_zero; /* known to be zeros, which the sink must be told of */
+};
+
+/* Of a piece: what must be written. */
+struct run {
+	size_t start;
+	size_t length;
+};
+
+struct worker {
+	struct job *job;
+	struct piece piece;
+	uint8_t *buf;
+	struct run runs[MAX_RUNS];
+	unsigned nruns;
+};
+
+/* ---- Taking pieces ---- */
+
+/* Goes on over holes that are too short to be worth another piece. */
+static int join_ranges(struct source *source, uint64_t end, uint64_t *stop)
+{
+	uint64_t start, next;
+	int ret = 0;
+
+	while (*stop < end) {
+		ret = vhdx_source_next_data(source, *stop, end, &start, &next);
+		if (ret || start - *stop >= MIN_ZEROS)
+			break;
+		*stop = next;
+	}
+	return ret == -ENXIO ? 0 : ret;
+}
+
+/* The next range that must be copied, or be made zero; an empty one at the end. */
+static int find_piece(struct job *job, struct piece *piece)
+{
+	uint64_t size = job->source.size;
+	uint64_t start, stop;
+	int ret = vhdx_source_next_data(&job->source, job->cursor, size, &start, &stop);
+
+	if (ret && ret != -ENXIO)
+		return ret;
+	if (ret)
+		start = stop = size;
+	start = max_u64(job->cursor, round_down(start, UNIT));
+	if (start > job->cursor && !job->sink.reads_zeros) {
+		piece->offset = job->cursor;
+		piece->length = min_u64(start - job->cursor, MAX_ZERO_PIECE);
+		piece->is_zero = true;
+		return 0;
+	}
+	uint64_t end = min_u64(size, round_up_saturated(start + 1, job->piece_size));
+
+	ret = stop < end ? join_ranges(&job->source, end, &stop) : 0;
+	piece->offset = start;
+	piece->length = ret ? 0 : min_u64(end, round_up_saturated(stop, UNIT)) - start;
+	return ret;
+}
+
+static int read_piece(struct worker *worker)
+{
+	struct piece *piece = &worker->piece;
+	size_t done;
+	int ret = vhdx_source_read(&worker->job->source, worker->buf, (size_t)piece->length,
+				   piece->offset, &done);
+
+	if (ret)
+		return ret;
+	piece->length = done; /* less than asked only at a stream's end */
+	piece->is_read = true;
+	return 0;
+}
+
+static int take_piece(struct worker *worker)
+{
+	struct job *job = worker->job;
+	struct piece *piece = &worker->piece;
+
+	LOCK_SCOPED(&job->take);
+	*piece = (struct piece){0};
+	if (job->stopped || job->cursor == job->source.size)
+		return 0;
+	int ret = find_piece(job, piece);
+
+	if (!ret && piece->length && job->source.in_order)
+		ret = read_piece(worker);
+	if (ret)
+		return ret;
+	job->cursor = piece->length ? piece->offset + piece->length : job->source.size;
+	if (piece->length)
+		piece->ticket = job->tickets++;
+	return 0;
+}
+
+/* ---- What of a piece must be written ---- */
+
+static bool is_zero_unit(const uint8_t *buf, size_t at, size_t length)
+{
+	return vhdx_is_zeros(buf + at, (size_t)min_u64(UNIT, length - at));
+}
+
+static size_t skip_zeros(const uint8_t *buf, size_t at, size_t length)
+{
+	while (at < length && is_zero_unit(buf, at, length))
+		at += UNIT;
+	return at;
+}
+
+/* Data ends where MIN_ZEROS of zeros follow, or nothing but zeros up to the piece's end. */
+static size_t end_of_data(const uint8_t *buf, size_t at, size_t length)
+{
+	size_t end = at;
+
+	for (; at < length && at - end < MIN_ZEROS; at += UNIT)
+		if (!is_zero_unit(buf, at, length))
+			end = (size_t)min_u64(at + UNIT, length);
+	return end;
+}
+
+static void find_runs(struct worker *worker)
+{
+	size_t length = (size_t)worker->piece.length;
+	size_t at = 0;
+
+	worker->nruns = 0;
+	if (worker->piece.is_zero)
+		return;
+	while ((at = skip_zeros(worker->buf, at, length)) < length) {
+		size_t end = end_of_data(worker->buf, at, length);
+
+		worker->runs[worker->nruns++] = (struct run){at, end - at};
+		at = end;
+	}
+}
+
+static int write_runs(struct worker *worker, uint64_t position)
+{
+	struct sink *sink = &worker->job->sink;
+	int ret = 0;
+
+	for (unsigned i = 0; i < worker->nruns && !ret; i++) {
+		const struct run *run = &worker->runs[i];
+
+		ret = sink->functions->write(sink, worker->buf + run->start, run->length,
+					     position + run->start);
+	}
+	return ret;
+}
+
+/* The rest of the piece, where the sink would show something else. */
+static int zero_gaps(struct worker *worker)
+{
+	struct sink *sink = &worker->job->sink;
+	uint64_t at = 0;
+	int ret = 0;
+
+	if (sink->reads_zeros)
+		return 0;
+	for (unsigned i = 0; i <= worker->nruns && !ret; i++) {
+		uint64_t end = i < worker->nruns ? worker->runs[i].start : worker->piece.length;
+
+		if (end > at)
+			ret = sink->functions->zero(sink, worker->piece.offset + at, end - at);
+		if (i < worker->nruns)
+			at = end + worker->runs[i].length;
+	}
+	return ret;
+}
+
+/* ---- Turns ---- */
+
+/* The first error stops all, and is kept for the caller's thread. */
+static void stop(struct job *job, int ret)
+{
+	LOCK_SCOPED(&job->state);
+	if (!job->result) {
+		job->result = ret;
+		vhdx_error_keep(&job->error);
+	}
+	job->stopped = true;
+	pthread_cond_broadcast(&job->changed);
+}
+
+/* Returns false when there is no turn to wait for any more. */
+static bool wait_for_turn(struct job *job, uint64_t ticket)
+{
+	LOCK_SCOPED(&job->state);
+	while (job->turn != ticket && !job->stopped)
+		pthread_cond_wait(&job->changed, &job->state);
+	return !job->stopped;
+}
+
+static void end_turn(struct job *job)
+{
+	LOCK_SCOPED(&job->state);
+	job->turn++;
+	pthread_cond_broadcast(&job->changed);
+}
+
+static int report(struct job *job, uint64_t done)
+{
+	LOCK_SCOPED(&job->telling);
+	job->told = max_u64(job->told, done);
+	if (job->options.progress &&
+	    job->options.progress(job->options.opaque, job->told, job->total))
+		return vhdx_fail(-ECANCELED, NO_PROBLEM, NULL, VHDX_NO_OFFSET, "stopped as asked");
+	return 0;
+}
+
+/* While a stream keeps a worker waiting: others may have failed, or the caller wants to stop. */
+static int report_idle(void *opaque)
+{
+	struct job *job = opaque;
+
+	return job->stopped ? -ECANCELED : report(job, 0);
+}
+
+/* In the piece's turn: everything that has an order. */
+static int do_in_turn(struct worker *worker, uint64_t *ret_position)
+{
+	struct sink *sink = &worker->job->sink;
+	uint64_t position = worker->piece.offset;
+	int ret = 0;
+
+	if (worker->nruns && sink->functions->place)
+		ret = sink->functions->place(sink, worker->piece.offset, &position);
+	if (!ret && sink->in_order)
+		ret = write_runs(worker, position);
+	if (!ret)
+		ret = report(worker->job, worker->piece.offset + worker->piece.length);
+	*ret_position = position;
+	return ret;
+}
+
+static int copy_piece(struct worker *worker)
+{
+	struct job *job = worker->job;
+	uint64_t position;
+	int ret = worker->piece.is_read || worker->piece.is_zero ? 0 : read_piece(worker);
+
+	if (ret)
+		return ret;
+	find_runs(worker);
+	if (!wait_for_turn(job, worker->piece.ticket))
+		return 0;
+	ret = do_in_turn(worker, &position);
+	if (ret)
+		return ret;
+	end_turn(job);
+	if (!job->sink.in_order)
+		ret = write_runs(worker, position);
+	return ret ? ret : zero_gaps(worker);
+}
+
+/* ---- Workers ---- */
+
+static void *work(void *opaque)
+{
+	struct job *job = opaque;
+	struct worker worker = {.job = job};
+	auto_free void *buf = NULL;
+	int ret = posix_memalign(&buf, UNIT, job->piece_size) ? vhdx_fail_memory() : 0;
+
+	worker.buf = buf;
+	do {
+		if (!ret)
+			ret = take_piece(&worker);
+		if (!ret && worker.piece.length)
+			ret = copy_piece(&worker);
+	} while (!ret && worker.piece.length);
+	if (ret)
+		stop(job, ret);
+	return NULL;
+}
+
+static unsigned thread_count(unsigned wanted)
+{
+	cpu_set_t set;
+
+	if (wanted)
+		return wanted;
+	if (sched_getaffinity(0, sizeof(set), &set)) /* more processors than the set has room for */
+		return DEFAULT_THREADS;
+	return (unsigned)min_u64((unsigned)CPU_COUNT(&set), DEFAULT_THREADS);
+}
+
+/* Signals are for the caller's threads. One thread fewer than wanted still does the work. */
+static unsigned start_threads(struct job *job, pthread_t *threads, unsigned count)
+{
+	sigset_t all, old;
+	unsigned started = 0;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	while (started < count && !pthread_create(&threads[started], NULL, work, job))
+		started++;
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return started;
+}
+
+/* The caller's thread is one of the workers. */
+static int copy_all(struct job *job)
+{
+	unsigned count = thread_count(job->options.threads);
+	pthread_t threads[MAX_THREADS];
+
+	job->piece_size = job->options.flags & VHDX_CONVERT_DIRECT ? MAX_PIECE : CACHED_PIECE;
+	while (job->piece_size * count > MAX_BUFFERS)
+		job->piece_size /= 2;
+	unsigned started = start_threads(job, threads, count - 1);
+
+	work(job);
+	for (unsigned i = 0; i < started; i++)
+		pthread_join(threads[i], NULL);
+	int ret = job->result ? vhdx_error_raise(&job->error) : 0;
+
+	vhdx_error_drop(&job->error);
+	return ret;
+}
+
+static int run(struct job *job)
+{
+	int ret = copy_all(job);
+
+	if (!ret)
+		ret = report(job, job->source.size);
+	return ret ? ret : vhdx_sink_finish(&job->sink, job->source.size);
+}
+
+static int check_options(const struct vhdx_convert_options *options)
+{
+	if (options->flags & ~VHDX_CONVERT_DIRECT)
+		return vhdx_fail_argument("vhdx_convert_options: unknown flags %#x",
+					  options->flags & ~VHDX_CONVERT_DIRECT);
+	if (options->threads > MAX_THREADS)
+		return vhdx_fail_argument("%u threads (expected 1 to %u, or 0 for the default)",
+					  options->threads, MAX_THREADS);
+	return 0;
+}
+
+int vhdx_convert(const struct vhdx_source *source, const struct vhdx_destination *destination,
+		 const struct vhdx_convert_options *options)
+{
+	struct job job = {
+		.take = PTHREAD_MUTEX_INITIALIZER,
+		.state = PTHREAD_MUTEX_INITIALIZER,
+		.changed = PTHREAD_COND_INITIALIZER,
+		.telling = PTHREAD_MUTEX_INITIALIZER,
+	};
+	int ret = vhdx_adopt_options(options, "vhdx_convert_options", sizeof(job.options),
+				     &job.options);
+
+	if (!ret)
+		ret = check_options(&job.options);
+	if (ret)
+		return ret;
+	bool direct = job.options.flags & VHDX_CONVERT_DIRECT;
+
+	ret = vhdx_source_open(source, direct, &job.source);
+	if (ret)
+		return ret;
+	job.total = job.source.size == SIZE_UNKNOWN ? 0 : job.source.size;
+	ret = vhdx_sink_open(destination, &job.source, direct, &job.sink);
+	if (!ret) {
+		job.source.stream.idle = job.sink.stream.idle = report_idle;
+		job.source.stream.opaque = job.sink.stream.opaque = &job;
+		ret = run(&job);
+		vhdx_sink_close(&job.sink);
+	}
+	vhdx_source_close(&job.source);
+	return ret;
+}
