@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+/* vhdx convert: copies a disk's contents into another format, file or device. */
+#include <errno.h>
+#include <string.h>
+
+#include "destination.h"
+#include "names.h"
+#include "numbers.h"
+#include "options.h"
+#include "progress.h"
+#include "report.h"
+#include "source.h"
+
+#define THREADS_MAX 64
+
+enum {
+	OPTION_TYPE = OPTION_FIRST,
+	OPTION_BLOCK_SIZE,
+	OPTION_LOG_SIZE,
+	OPTION_SECTOR_SIZE,
+	OPTION_THREADS,
+	OPTION_DIRECT,
+	OPTION_NO_SYNC,
+	OPTION_NO_HOLES,
+	OPTION_FORCE,
+};
+
+static const struct option_row rows[] = {
+	{'f', NULL, "FMT", "SRC's format, vhdx or raw (default: what it holds)"},
+	{'O', NULL, "FMT", "DST's format, vhdx or raw (default: by its suffix, else raw)"},
+	{OPTION_TYPE, "type", "TYPE", "for vhdx: dynamic (the default) or fixed"},
+	{OPTION_BLOCK_SIZE, "block-size", "SIZE",
+	 "for vhdx: of the blocks (default: SRC's, or 2M)"},
+	{OPTION_LOG_SIZE, "log-size", "SIZE", "for vhdx: of the log, whole MiB (default 1M)"},
+	{OPTION_SECTOR_SIZE, "sector-size", "SIZE",
+	 "for vhdx: 512 or 4096 (default: SRC's, or 512)"},
+	{OPTION_THREADS, "threads", "N", "how many copy at once, 1 to 64"},
+	{OPTION_DIRECT, "direct", NULL, "go past the page cache"},
+	{OPTION_NO_SYNC, "no-sync", NULL, "do not wait until DST is durable"},
+	{OPTION_NO_HOLES, "no-holes", NULL, "never make DST sparse: for Windows hosts"},
+	{OPTION_FORCE, "force", NULL, "replace DST if it exists"},
+	{0, NULL, NULL, NULL},
+};
+
+struct convert {
+	struct vhdx_create_options image;
+	struct vhdx_convert_options how;
+	enum format_choice from;
+	enum format_choice to;
+	bool for_vhdx; /* an option was given that means nothing for raw */
+};
+
+/* The options that shape a new VHDX. */
+static bool take_image_option(struct convert *convert, int id, const char *value)
+{
+	convert->for_vhdx = true;
+	switch (id) {
+	case OPTION_TYPE:
+		return type_parse(value, &convert->image.type);
+	case OPTION_BLOCK_SIZE:
+		return parse_size32("block size", value, &convert->image.block_size);
+	case OPTION_LOG_SIZE:
+		return parse_size32("log size", value, &convert->image.log_length);
+	case OPTION_SECTOR_SIZE:
+		return parse_size32("sector size", value, &convert->image.logical_sector_size);
+	default:
+		return false;
+	}
+}
+
+static bool take_option(void *opaque, int id, const char *value)
+{
+	struct convert *convert = opaque;
+
+	switch (id) {
+	case 'f':
+		return format_parse(value, &convert->from);
+	case 'O':
+		return format_parse(value, &convert->to);
+	case OPTION_THREADS:
+		return parse_number("number of threads", value, 1, THREADS_MAX,
+				    &convert->how.threads);
+	case OPTION_DIRECT:
+		convert->how.flags |= VHDX_CONVERT_DIRECT;
+		return true;
+	case OPTION_NO_SYNC:
+		convert->image.flags |= VHDX_CREATE_NO_SYNC;
+		return true;
+	case OPTION_NO_HOLES:
+		convert->image.flags |= VHDX_CREATE_NO_HOLES;
+		return true;
+	case OPTION_FORCE:
+		convert->image.flags |= VHDX_CREATE_FORCE;
+		return true;
+	default:
+		return take_image_option(convert, id, value);
+	}
+}
+
+static int copy(struct convert *convert, const struct source *source,
+		struct destination *destination, const struct options *options)
+{
+	struct progress progress;
+
+	progress_begin(&progress, options);
+	convert->how.progress = progress_update;
+	convert->how.opaque = &progress;
+	destination->view.create = &convert->image;
+	int result = vhdx_convert(&source->view, &destination->view, &convert->how);
+
+	progress_end(&progress, !result);
+	if (result == -EEXIST)
+		return report_error(destination->name, "exists already (--force replaces it)");
+	if (!result)
+		return STATUS_DONE;
+	bool only_source_is_stream = source->view.use_fd && !destination->view.use_fd;
+
+	return report_failure(only_source_is_stream ? source->name : destination->name);
+}
+
+static int run(int argc, char **argv)
+{
+	struct convert convert = {
+		.image = {.size = sizeof(convert.image)},
+		.how = {.size = sizeof(convert.how)},
+	};
+	auto_options struct options options;
+	auto_source struct source source = {0};
+	auto_destination struct destination destination = {0};
+
+	if (!options_parse(&options, &verb_convert, argc, argv, take_option, &convert))
+		return options.status;
+	if (convert.image.type == VHDX_DIFFERENCING)
+		return report_error(NULL, "a differencing disk is made by 'vhdx create --parent'");
+	int status = source_open(&source, options.operands[0], convert.from, &options.chain);
+
+	if (!status)
+		status = destination_open(&destination, options.operands[1], convert.to);
+	if (status)
+		return status;
+	if (convert.for_vhdx && destination.view.format != VHDX_FORMAT_VHDX)
+		return report_error(destination.name,
+				    "type, block, log and sector sizes are for VHDX, not raw");
+	return copy(&convert, &source, &destination, &options);
+}
+
+const struct verb verb_convert = {
+	.name = "convert",
+	.summary = "Copy a disk's contents between VHDX and raw",
+	.operands = "SRC DST",
+	.options = rows,
+	.groups = OPTIONS_CHAIN | OPTIONS_PROGRESS,
+	.min_operands = 2,
+	.max_operands = 2,
+	.failed_status = STATUS_FAILED,
+	.details =
+		"SRC and DST are files, block devices or '-', standard input or output. A child is read\n"
+		"through its chain. A new DST appears whole or not at all.",
+	.run = run,
+};

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Decides what an operand that is written to means. New files are left to the library, which makes
+ * them appear whole; pipes and character devices are opened here.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "destination.h"
+#include "report.h"
+
+/* What is written in order holds raw contents only. */
+static int check_stream(const struct destination *destination)
+{
+	if (destination->view.format == VHDX_FORMAT_VHDX)
+		return report_error(destination->name,
+				    "a VHDX cannot be written here (expected a file)");
+	return STATUS_DONE;
+}
+
+static void use_fd(struct destination *destination, int fd)
+{
+	destination->view.use_fd = 1;
+	destination->view.fd = fd;
+}
+
+static int open_stream(struct destination *destination)
+{
+	int status = check_stream(destination);
+
+	if (status)
+		return status;
+	int fd = open(destination->name, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return report_errno(destination->name, "cannot be opened", errno);
+	use_fd(destination, fd);
+	destination->opened_fd = true;
+	return STATUS_DONE;
+}
+
+static int open_existing(struct destination *destination, const struct stat *st)
+{
+	if (S_ISDIR(st->st_mode))
+		return report_error(destination->name, "is a directory (expected a file)");
+	if (!S_ISREG(st->st_mode) && !S_ISBLK(st->st_mode))
+		return open_stream(destination);
+	destination->view.path = destination->name;
+	return STATUS_DONE;
+}
+
+static int open_stdout(struct destination *destination)
+{
+	destination->name = "standard output";
+	if (isatty(STDOUT_FILENO))
+		return report_error(destination->name, "is a terminal (expected a pipe or a file)");
+	use_fd(destination, STDOUT_FILENO);
+	return check_stream(destination);
+}
+
+static enum vhdx_format choose_format(const char *name, enum format_choice format)
+{
+	if (format == FORMAT_AUTO)
+		return format_is_vhdx_name(name) ? VHDX_FORMAT_VHDX : VHDX_FORMAT_RAW;
+	return format == FORMAT_IS_VHDX ? VHDX_FORMAT_VHDX : VHDX_FORMAT_RAW;
+}
+
+int destination_open(struct destination *destination, const char *name, enum format_choice format)
+{
+	struct stat st;
+
+	*destination = (struct destination){
+		.name = name,
+		.view = {.size = sizeof(destination->view), .format = choose_format(name, format)},
+	};
+	if (!strcmp(name, "-"))
+		return open_stdout(destination);
+	if (format_is_nbd_name(name))
+		return report_error(name, "this vhdx was built without NBD");
+	if (!stat(name, &st))
+		return open_existing(destination, &st);
+	if (errno != ENOENT)
+		return report_errno(name, "cannot be made", errno);
+	destination->view.path = name;
+	return STATUS_DONE;
+}
+
+void destination_close(struct destination *destination)
+{
+	if (destination->opened_fd)
+		close(destination->view.fd);
+}

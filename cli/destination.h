@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* Where contents are written to: a new file, an existing device, a pipe, standard output. */
+#ifndef CLI_DESTINATION_H
+#define CLI_DESTINATION_H
+
+#include <stdbool.h>
+
+#include <vhdx.h>
+
+#include "source.h"
+
+/* Zeroed at first; destination_close ends it in any state. */
+struct destination {
+	const char *name;
+	struct vhdx_destination view; /* for the library; its create is the caller's to set */
+	bool opened_fd;		      /* view.fd is ours to close */
+};
+
+/* Takes the operand @name for what to write to. Returns STATUS_DONE, or the exit status, with the error reported. */
+int destination_open(struct destination *destination, const char *name, enum format_choice format);
+
+void destination_close(struct destination *destination);
+
+#define auto_destination __attribute__((cleanup(destination_close)))
+
+#endif

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: MIT */
+/* Parses command lines by tables, from which `--help` is printed too, so that the two agree. */
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "options.h"
+#include "report.h"
+
+/* More than any verb has, its groups included. */
+#define ROWS_MAX 64
+
+/* Above every number that a verb's own options have. */
+enum {
+	OPTION_PARENT_DIR = OPTION_FIRST + 256,
+	OPTION_NO_PARENT,
+	OPTION_ANY_PARENT,
+	OPTION_IGNORE_ID_MISMATCH,
+	OPTION_FORCE_SHARE,
+	OPTION_JSON,
+};
+
+static const struct option_row chain_rows[] = {
+	{OPTION_PARENT_DIR, "parent-dir", "DIR", "look for parents in DIR too (repeatable)"},
+	{OPTION_NO_PARENT, "no-parent", NULL, "open this file alone, without its parents"},
+	{OPTION_ANY_PARENT, "any-parent", NULL, "open parents wherever the image says they are"},
+	{OPTION_IGNORE_ID_MISMATCH, "ignore-id-mismatch", NULL,
+	 "take a parent that is not the one the image names"},
+	{OPTION_FORCE_SHARE, "force-share", NULL,
+	 "take no lock: read beside a writer, at your own risk"},
+	{0, NULL, NULL, NULL},
+};
+
+static const struct option_row progress_rows[] = {
+	{'p', "progress", "[=json]", "show progress, as a bar or one JSON object a line"},
+	{'q', "quiet", NULL, "show no progress, and print only errors and warnings"},
+	{0, NULL, NULL, NULL},
+};
+
+static const struct option_row json_rows[] = {
+	{OPTION_JSON, "json", NULL, "print JSON"},
+	{0, NULL, NULL, NULL},
+};
+
+static const struct option_row help_rows[] = {
+	{'h', "help", NULL, "show this help"},
+	{0, NULL, NULL, NULL},
+};
+
+/* A verb's rows, its own first, in the forms that are needed: for help and for getopt. */
+struct parser {
+	const struct verb *verb;
+	const struct option_row *rows[ROWS_MAX];
+	size_t nrows;
+	struct option longs[ROWS_MAX + 1];
+	char shorts[ROWS_MAX * 3 + 2];
+};
+
+static int argument_kind(const struct option_row *row)
+{
+	if (!row->argument)
+		return no_argument;
+	return row->argument[0] == '[' ? optional_argument : required_argument;
+}
+
+static void add_rows(struct parser *parser, const struct option_row *rows)
+{
+	for (; rows && rows->id && parser->nrows < ROWS_MAX; rows++)
+		parser->rows[parser->nrows++] = rows;
+}
+
+/* getopt tells a missing argument from an unknown option when the letters begin with a colon. */
+static void prepare(struct parser *parser, const struct verb *verb)
+{
+	struct option *at = parser->longs;
+	char *letter = parser->shorts;
+
+	*parser = (struct parser){.verb = verb};
+	add_rows(parser, verb->options);
+	add_rows(parser, verb->groups & OPTIONS_CHAIN ? chain_rows : NULL);
+	add_rows(parser, verb->groups & OPTIONS_JSON ? json_rows : NULL);
+	add_rows(parser, verb->groups & OPTIONS_PROGRESS ? progress_rows : NULL);
+	add_rows(parser, help_rows);
+	*letter++ = ':';
+	for (size_t i = 0; i < parser->nrows; i++) {
+		const struct option_row *row = parser->rows[i];
+		int kind = argument_kind(row);
+
+		if (row->name)
+			*at++ = (struct option){row->name, kind, NULL, row->id};
+		if (row->id < OPTION_FIRST)
+			*letter++ = (char)row->id;
+		if (row->id < OPTION_FIRST && kind == required_argument)
+			*letter++ = ':';
+	}
+}
+
+static void print_row(const struct option_row *row)
+{
+	char text[80] = "    ";
+	const char *name = row->name ? row->name : "";
+	const char *dashes = row->name ? "--" : "";
+	const char *argument = row->argument ? row->argument : "";
+	const char *gap = row->argument && row->argument[0] != '[' ? " " : "";
+
+	if (row->id < OPTION_FIRST)
+		snprintf(text, sizeof(text), "-%c%s", row->id, row->name ? ", " : "");
+	snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%s%s%s", dashes, name, gap,
+		 argument);
+	printf("  %-32s %s\n", text, row->help);
+}
+
+static void print_help(const struct parser *parser)
+{
+	const struct verb *verb = parser->verb;
+
+	printf("Usage: vhdx %s [OPTION]... %s\n%s.\n\n", verb->name, verb->operands, verb->summary);
+	for (size_t i = 0; i < parser->nrows; i++)
+		print_row(parser->rows[i]);
+	if (verb->details)
+		printf("\n%s\n", verb->details);
+}
+
+static bool add_parent_dir(struct chain_options *chain, const char *dir)
+{
+	const char **grown =
+		realloc(chain->parent_dirs, (chain->nparent_dirs + 2) * sizeof(*grown));
+
+	if (!grown) {
+		report_error(NULL, "out of memory");
+		return false;
+	}
+	grown[chain->nparent_dirs++] = dir;
+	grown[chain->nparent_dirs] = NULL;
+	chain->parent_dirs = grown;
+	return true;
+}
+
+static bool take_progress(struct options *options, const char *value)
+{
+	if (value && strcmp(value, "json")) {
+		report_error(NULL, "--progress takes 'json' or nothing, not '%s'", value);
+		return false;
+	}
+	options->progress = value ? PROGRESS_JSON : PROGRESS_BAR;
+	return true;
+}
+
+/* Takes an option of a shared group; false, with @ret_failed unset, when @id is the verb's own. */
+static bool take_shared(struct options *options, int id, const char *value, bool *ret_failed)
+{
+	*ret_failed = false;
+	switch (id) {
+	case OPTION_PARENT_DIR:
+		*ret_failed = !add_parent_dir(&options->chain, value);
+		return true;
+	case OPTION_NO_PARENT:
+		options->chain.flags |= VHDX_OPEN_NO_PARENT;
+		return true;
+	case OPTION_ANY_PARENT:
+		options->chain.flags |= VHDX_OPEN_ANY_PARENT;
+		return true;
+	case OPTION_IGNORE_ID_MISMATCH:
+		options->chain.flags |= VHDX_OPEN_IGNORE_ID_MISMATCH;
+		return true;
+	case OPTION_FORCE_SHARE:
+		options->chain.flags |= VHDX_OPEN_FORCE_SHARE;
+		return true;
+	case OPTION_JSON:
+		options->json = true;
+		return true;
+	case 'p':
+		*ret_failed = !take_progress(options, value);
+		return true;
+	case 'q':
+		options->quiet = true;
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* getopt found what it does not know, or no argument where one belongs. */
+static void report_usage(const struct parser *parser, int id, char **argv)
+{
+	const char *word = argv[optind - 1];
+	const char *verb = parser->verb->name;
+	bool is_long = !strncmp(word, "--", 2);
+
+	if (id == ':')
+		report_error(NULL, "option '%s' needs an argument (see 'vhdx %s --help')", word,
+			     verb);
+	else if (is_long && optopt)
+		report_error(NULL, "option '%s' takes no argument (see 'vhdx %s --help')", word,
+			     verb);
+	else if (is_long || !optopt)
+		report_error(NULL, "unknown option '%s' (see 'vhdx %s --help')", word, verb);
+	else
+		report_error(NULL, "unknown option '-%c' (see 'vhdx %s --help')", optopt, verb);
+}
+
+/* Keeps what is no option, and counts it. */
+static bool take_operands(struct options *options, const struct verb *verb, int argc, char **argv)
+{
+	options->operands = argv + optind;
+	options->noperands = argc - optind;
+	if (options->noperands >= verb->min_operands && options->noperands <= verb->max_operands)
+		return true;
+	if (options->noperands > verb->max_operands)
+		report_error(NULL, "'%s' is one operand too many (usage: vhdx %s [OPTION]... %s)",
+			     options->operands[verb->max_operands], verb->name, verb->operands);
+	else
+		report_error(NULL, "an operand is missing (usage: vhdx %s [OPTION]... %s)",
+			     verb->name, verb->operands);
+	return false;
+}
+
+bool options_parse(struct options *options, const struct verb *verb, int argc, char **argv,
+		   option_fn *take, void *opaque)
+{
+	struct parser parser;
+	int id;
+
+	*options = (struct options){.status = verb->failed_status};
+	prepare(&parser, verb);
+	opterr = 0;
+	while ((id = getopt_long(argc, argv, parser.shorts, parser.longs, NULL)) != -1) {
+		bool failed;
+
+		if (id == 'h') {
+			print_help(&parser);
+			options->status = STATUS_DONE;
+			return false;
+		}
+		if (id == '?' || id == ':') {
+			report_usage(&parser, id, argv);
+			return false;
+		}
+		if (!take_shared(options, id, optarg, &failed))
+			failed = !take(opaque, id, optarg);
+		if (failed)
+			return false;
+	}
+	return take_operands(options, verb, argc, argv);
+}
+
+void options_free(struct options *options)
+{
+	free(options->chain.parent_dirs);
+}
+
+struct vhdx_open_options chain_open_options(const struct chain_options *chain, uint32_t flags)
+{
+	return (struct vhdx_open_options){
+		.size = sizeof(struct vhdx_open_options),
+		.flags = chain->flags | flags,
+		.parent_dirs = chain->parent_dirs,
+		.warning = report_warning,
+	};
+}

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Opens what contents are read from. The content decides the format, and the name only where a damaged
+ * image would else be taken for raw bytes.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "report.h"
+#include "source.h"
+
+bool format_parse(const char *text, enum format_choice *ret_format)
+{
+	if (!strcmp(text, "raw")) {
+		*ret_format = FORMAT_IS_RAW;
+	} else if (!strcmp(text, "vhdx")) {
+		*ret_format = FORMAT_IS_VHDX;
+	} else {
+		report_error(NULL, "format '%s' is unknown (expected vhdx or raw)", text);
+		return false;
+	}
+	return true;
+}
+
+bool format_is_vhdx_name(const char *name)
+{
+	const char *dot = strrchr(name, '.');
+
+	return dot && (!strcasecmp(dot, ".vhdx") || !strcasecmp(dot, ".avhdx"));
+}
+
+bool format_is_nbd_name(const char *name)
+{
+	static const char *const schemes[] = {
+		"nbd://", "nbds://", "nbd+unix://", "nbds+unix://", "nbd+vsock://", "nbds+vsock://",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(schemes); i++)
+		if (!strncasecmp(name, schemes[i], strlen(schemes[i])))
+			return true;
+	return false;
+}
+
+static void use_fd(struct source *source, int fd)
+{
+	source->view.use_fd = 1;
+	source->view.fd = fd;
+}
+
+/* An image that was redirected to us must not be taken for raw bytes; of a pipe we cannot know. */
+static bool stdin_is_image(void)
+{
+	char signature[8];
+
+	return pread(STDIN_FILENO, signature, sizeof(signature), 0) == sizeof(signature) &&
+	       !memcmp(signature, "vhdxfile", sizeof(signature));
+}
+
+static int open_stdin(struct source *source, enum format_choice format)
+{
+	struct stat st;
+
+	source->name = "standard input";
+	if (fstat(STDIN_FILENO, &st))
+		return report_errno(source->name, "cannot be read", errno);
+	if (S_ISDIR(st.st_mode))
+		return report_error(source->name, "is a directory (expected raw contents)");
+	if (format == FORMAT_IS_VHDX || (format == FORMAT_AUTO && stdin_is_image()))
+		return report_error(source->name,
+				    "a VHDX cannot be read from here (expected it as a file)");
+	use_fd(source, STDIN_FILENO);
+	return STATUS_DONE;
+}
+
+/* Pipes and character devices have no size and are read in order. */
+static int open_stream(struct source *source, enum format_choice format)
+{
+	if (format == FORMAT_IS_VHDX)
+		return report_error(source->name,
+				    "a VHDX must be a regular file or a block device");
+	int fd = open(source->name, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return report_errno(source->name, "cannot be opened", errno);
+	use_fd(source, fd);
+	source->opened_fd = true;
+	return STATUS_DONE;
+}
+
+static int open_disk(struct source *source, const struct chain_options *chain)
+{
+	struct vhdx_open_options options = chain_open_options(chain, 0);
+
+	if (vhdx_open(source->name, &options, &source->disk))
+		return report_failure(source->name);
+	source->view.disk = source->disk;
+	return STATUS_DONE;
+}
+
+static int open_file(struct source *source, enum format_choice format,
+		     const struct chain_options *chain)
+{
+	int is_image = format == FORMAT_IS_VHDX;
+
+	if (format == FORMAT_AUTO) {
+		is_image = vhdx_probe(source->name);
+		if (is_image < 0)
+			return report_failure(source->name);
+		is_image = is_image || format_is_vhdx_name(source->name);
+	}
+	if (is_image)
+		return open_disk(source, chain);
+	source->view.path = source->name;
+	if (chain->flags & VHDX_OPEN_FORCE_SHARE)
+		source->view.flags |= VHDX_SOURCE_FORCE_SHARE;
+	return STATUS_DONE;
+}
+
+int source_open(struct source *source, const char *name, enum format_choice format,
+		const struct chain_options *chain)
+{
+	struct stat st;
+
+	*source = (struct source){.name = name, .view = {.size = sizeof(source->view)}};
+	if (!strcmp(name, "-"))
+		return open_stdin(source, format);
+	if (format_is_nbd_name(name))
+		return report_error(name, "this vhdx was built without NBD");
+	if (stat(name, &st))
+		return report_errno(name, "cannot be opened", errno);
+	if (S_ISDIR(st.st_mode))
+		return report_error(name, "is a directory (expected a disk image)");
+	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+		return open_stream(source, format);
+	return open_file(source, format, chain);
+}
+
+void source_close(struct source *source)
+{
+	vhdx_close(source->disk);
+	if (source->opened_fd)
+		close(source->view.fd);
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/* A verb of the command: its name, its options as parsed and as `--help` shows them, and its function. */
+#ifndef CLI_VERB_H
+#define CLI_VERB_H
+
+/* Groups of options that several verbs share. */
+#define OPTIONS_CHAIN	 0x1u /* how a disk and its parents are opened */
+#define OPTIONS_PROGRESS 0x2u /* -p, -q */
+#define OPTIONS_JSON	 0x4u /* --json */
+
+/* An option's letter, or a number from here on when it has none. */
+#define OPTION_FIRST 256
+
+struct option_row {
+	int id;		      /* letter or number; 0 ends a table */
+	const char *name;     /* long name; NULL: there is only the letter */
+	const char *argument; /* NULL: it takes none; "[=...]": it may take one */
+	const char *help;
+};
+
+struct verb {
+	const char *name;
+	const char *summary;
+	const char *operands;		  /* as the synopsis shows them */
+	const struct option_row *options; /* its own; may be NULL */
+	unsigned groups;		  /* OPTIONS_* */
+	int min_operands;
+	int max_operands;
+	int failed_status;   /* what failures and wrong usage exit with */
+	const char *details; /* shown below the options; may be NULL */
+	int (*run)(int argc, char **argv);
+};
+
+extern const struct verb verb_check;
+extern const struct verb verb_compare;
+extern const struct verb verb_convert;
+extern const struct verb verb_create;
+extern const struct verb verb_dump;
+extern const struct verb verb_info;
+extern const struct verb verb_map;
+
+#endif
