@@ -1,0 +1,133 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Reading changes no byte and no time of any file, needs no right to write, and adds no file."""
+import os
+import sys
+
+sys.dont_write_bytecode = True
+HERE = os.path.dirname(os.path.realpath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, os.pardir, "support")]
+
+import command
+import disks
+import samples
+import tap
+from command import vhdx
+from image import named_guid
+
+
+def read_all(path, out, *arguments, **how):
+    """Every verb that reads."""
+    for words in (["info"], ["info", "--json", "--chain"], ["check", "--chain", "--windows"], ["map"],
+                  ["dump", "header"], ["dump", "region"], ["dump", "metadata"], ["dump", "log"],
+                  ["dump", "bat"]):
+        vhdx(*words, *arguments, path, status={0, 2, 3}, **how)
+    vhdx("compare", *arguments, path, path, **how)
+    vhdx("convert", *arguments, path, out, **how)
+    os.unlink(out)
+
+
+def judge(folder, path, *arguments, **how):
+    out = how.pop("out", None) or os.path.join(folder + ".out")
+    before = disks.snapshot(folder)
+    read_all(path, out, *arguments, **how)
+    changed = disks.changes(before, disks.snapshot(folder))
+    assert not changed, f"changed: {changed}"
+
+
+@tap.case("a dynamic disk")
+def _(folder):
+    judge(folder, samples.dynamic(folder)[0])
+
+
+@tap.case("a child and its parent")
+def _(folder):
+    judge(folder, samples.family(folder)[0])
+
+
+@tap.case("a dirty disk: its log is replayed in memory")
+def _(folder):
+    path, disk = samples.dirty(folder)
+    judge(folder, path)
+    out = folder + ".out"
+    vhdx("convert", path, out)
+    assert disks.digest(out) == disk.guest.digest()
+    os.unlink(out)
+
+
+@tap.case("a dirty parent")
+def _(folder):
+    child, _, image = samples.family(folder)
+    image.parent.begin_log(named_guid("log"))
+    image.parent.log_guid = named_guid("log")
+    from image import Entry
+    image.parent.append(Entry(1, [image.parent.bat_page()]))
+    image.parent.write(folder)
+    judge(folder, child)
+
+
+@tap.case("making a child does not write to its parent")
+def _(folder):
+    path = samples.dynamic(folder)[0]
+    before = disks.snapshot(path)
+    stat = os.stat(path)
+    vhdx("create", "--parent", path, os.path.join(folder, "child.vhdx"))
+    after = os.stat(path)
+    assert disks.snapshot(path) == before
+    assert (stat.st_mtime_ns, stat.st_ctime_ns) == (after.st_mtime_ns, after.st_ctime_ns)
+
+
+@tap.case("a read-only file in a read-only folder")
+def _(folder):
+    path = samples.family(folder)[0]
+    for name in os.listdir(folder):
+        os.chmod(os.path.join(folder, name), 0o444)
+    os.chmod(folder, 0o555)
+    how = {}
+    if not os.geteuid():
+        how = {"user": 65534, "group": 65534, "extra_groups": []}
+        try:
+            command.run([command.VHDX, "--version"], **how)
+        except PermissionError:
+            raise tap.Skip("another user may not run the command here") from None
+    top = folder + ".out"
+    os.mkdir(top)
+    os.chmod(top, 0o777)
+    try:
+        judge(folder, path, out=os.path.join(top, "out"), **how)
+    finally:
+        os.rmdir(top)
+        os.chmod(folder, 0o755)
+
+
+@tap.case("a damaged disk")
+def _(folder):
+    path, disk = samples.dynamic(folder)
+    disk.headers[1].damaged = True
+    disk.tables[0].damaged = True
+    disk.bat[1] = 5
+    disk.write(folder)
+    judge(folder, path)
+
+
+# A sanitizer that looks for leaks cannot be traced itself.
+@tap.case("a file that is open for nothing but reading", tap.tool("strace"), tap.whole)
+def _(folder):
+    child = samples.family(folder)[0]
+    trace = os.path.join(folder, "trace")
+    for words in (["info"], ["check"], ["map"], ["dump", "bat"], ["compare", child]):
+        result = command.run(["strace", "-f", "-o", trace, "-e",
+                              "trace=open,openat,openat2,pwrite64,pwritev,pwritev2,ftruncate,"
+                              "fallocate,utimensat,rename,renameat2,unlink,linkat",
+                              command.VHDX, *words, child], status=None)
+        if "ptrace" in result.err or "Operation not permitted" in result.err:
+            raise tap.Skip("no ptrace here")
+        assert result.status == 0, result
+        with open(trace, encoding="utf-8") as lines:
+            for line in lines:
+                if ".vhdx" in line or "pwrite" in line or "ftruncate" in line or "fallocate" in line:
+                    assert "O_RDONLY" in line or "readlink" in line, line
+                assert "utimensat" not in line and "rename" not in line and "linkat" not in line, line
+
+
+tap.main()
