@@ -16,30 +16,22 @@ struct outcome {
 static struct chain chain;
 
 /* A chain of several layers, one of which has a log to replay and one a bitmap. */
-static bool is_rich(void)
+static bool is_rich(const struct chain *made)
 {
 	bool dirty = false;
 	bool partial = false;
 
-	for (unsigned i = 0; i < chain.depth; i++) {
-		dirty |= chain.layers[i].is_dirty;
-		partial |= chain.layers[i].bitmap_count > 0;
+	for (unsigned i = 0; i < made->depth; i++) {
+		dirty |= made->layers[i].is_dirty;
+		partial |= made->layers[i].bitmap_count > 0;
 	}
-	return chain.depth == 3 && dirty && partial;
+	return made->depth == 3 && dirty && partial;
 }
 
 static int make_chain(void **state)
 {
 	(void)state;
-	for (current_seed = 1; !is_rich(); current_seed++) {
-		struct rng rng = rng_make(current_seed);
-
-		chain_free(&chain);
-		chain_make(
-			&rng,
-			&(struct chain_style){.max_depth = 3, .tidy = true, .small_blocks = true},
-			&chain);
-	}
+	current_seed = chain_make_until(3, is_rich, &chain);
 	return 0;
 }
 

@@ -99,22 +99,19 @@ static const struct fault_row rows[] = {
 
 static struct chain chain;
 
+/* Not fixed, nothing to replay, a first block that is present, and the metadata region of 2 MiB. */
+static bool is_plain(const struct chain *made)
+{
+	const struct layer *layer = &made->layers[0];
+
+	return layer->count && !layer->is_dirty && !layer->is_fixed && layer->list[0].state == 6 &&
+	       layer->metadata.length == 2 * T_MIB;
+}
+
 static int make_chain(void **state)
 {
-	const struct layer *layer = &chain.layers[0];
-
 	(void)state;
-	for (uint64_t seed = 1; !layer->count || layer->is_dirty || layer->is_fixed ||
-				layer->list[0].state != 6 || layer->metadata.length != 2 * T_MIB;
-	     seed++) {
-		struct rng rng = rng_make(seed);
-
-		chain_free(&chain);
-		chain_make(
-			&rng,
-			&(struct chain_style){.max_depth = 1, .tidy = true, .small_blocks = true},
-			&chain);
-	}
+	chain_make_until(1, is_plain, &chain);
 	return 0;
 }
 

@@ -412,3 +412,19 @@ void chain_free(struct chain *chain)
 	sparse_free(&chain->guest_alone);
 	memset(chain, 0, sizeof(*chain));
 }
+
+uint64_t chain_make_until(unsigned max_depth, bool (*suits)(const struct chain *chain),
+			  struct chain *chain)
+{
+	const struct chain_style style = {
+		.max_depth = max_depth, .tidy = true, .small_blocks = true};
+
+	for (uint64_t seed = 1;; seed++) {
+		struct rng rng = rng_make(seed);
+
+		chain_free(chain);
+		chain_make(&rng, &style, chain);
+		if (suits(chain))
+			return seed;
+	}
+}

@@ -89,6 +89,13 @@ struct chain_style {
 void chain_make(struct rng *rng, const struct chain_style *style, struct chain *ret_chain);
 void chain_free(struct chain *chain);
 
+/*
+ * Makes tidy chains of small blocks from one seed after the other, until one @suits, in a *chain that is
+ * zeroed or made. Returns its seed.
+ */
+uint64_t chain_make_until(unsigned max_depth, bool (*suits)(const struct chain *chain),
+			  struct chain *chain);
+
 /* The entry of that block, or NULL when it is all zero. */
 const struct layer_block *layer_find_block(const struct layer *layer, uint64_t number);
 
