@@ -71,8 +71,8 @@ static int secure(struct builder *b, uint64_t end)
 	uint64_t length = end - b->secured;
 
 	if (b->space == SPACE_RESERVED)
-		ret = b->io.reserve ? b->io.reserve(b->io.opaque, b->secured, length) : -EOPNOTSUPP;
-	if (ret == -EOPNOTSUPP || ret == -ENOSYS)
+		ret = vhdx_io_reserve(&b->io, b->secured, length);
+	if (ret == -EOPNOTSUPP)
 		b->space = SPACE_FILLED;
 	if (b->space == SPACE_FILLED)
 		ret = vhdx_fill_zeros(&b->io, b->secured, length);

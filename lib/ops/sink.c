@@ -129,7 +129,7 @@ static int open_new(struct sink *sink, const struct source *source)
 				       "cannot be given a size of %" PRIu64 " bytes", source->size);
 	if (!sink->no_holes || !source->size)
 		return 0;
-	ret = io->reserve(io->opaque, 0, source->size);
+	ret = vhdx_io_reserve(io, 0, source->size);
 	sink->reads_zeros = ret != -EOPNOTSUPP;
 	return ret && sink->reads_zeros
 		       ? vhdx_fail_errno(ret, sink->name, "cannot get space for %" PRIu64 " bytes",

@@ -110,6 +110,13 @@ int vhdx_io_set_size(const struct vhdx_io *io, uint64_t size)
 	return io->set_size ? io->set_size(io->opaque, size) : -EOPNOTSUPP;
 }
 
+int vhdx_io_reserve(const struct vhdx_io *io, uint64_t offset, uint64_t length)
+{
+	int ret = io->reserve ? io->reserve(io->opaque, offset, length) : -EOPNOTSUPP;
+
+	return ret == -ENOSYS ? -EOPNOTSUPP : ret;
+}
+
 int vhdx_io_next_data(const struct vhdx_io *io, uint64_t offset, uint64_t end, uint64_t *ret_start,
 		      uint64_t *ret_end)
 {

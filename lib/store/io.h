@@ -26,6 +26,9 @@ int vhdx_io_get_size(const struct vhdx_io *io, uint64_t *ret_size);
 /* -EOPNOTSUPP where the storage has a fixed size. */
 int vhdx_io_set_size(const struct vhdx_io *io, uint64_t size);
 
+/* -EOPNOTSUPP where the storage cannot promise space. */
+int vhdx_io_reserve(const struct vhdx_io *io, uint64_t offset, uint64_t length);
+
 /*
  * The first range at or after @offset and before @end that may hold data, cut to @end. -ENXIO when
  * there is none. Storage that cannot tell may hold data everywhere.

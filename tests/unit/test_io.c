@@ -194,6 +194,7 @@ static void test_missing_functions_have_answers(void **state)
 	assert_int_equal(start, 5);
 	assert_int_equal(end, 10);
 	vhdx_io_close(&io);
+	assert_int_equal(vhdx_io_reserve(&io, 0, 1), -EOPNOTSUPP);
 }
 
 static void test_next_data_is_cut_to_its_range(void **state)
