@@ -184,6 +184,18 @@ static int fill_file(const struct new_file *file, const struct vhdx_create_optio
 	return ret ? ret : build_empty(&file->io, file->path, plan);
 }
 
+/* What both ways of creating begin with; *ret_options is the caller's, completed from the parent. */
+static int begin(const struct vhdx_create_options *options, struct vhdx_create_options *ret_options,
+		 struct lineage *ret_lineage, struct image_plan *ret_plan)
+{
+	int ret = vhdx_adopt_needed(options, "vhdx_create_options", sizeof(*ret_options),
+				    ret_options);
+
+	if (!ret)
+		ret = begin_lineage(ret_options, ret_lineage);
+	return ret ? ret : vhdx_plan_image(ret_options, false, ret_plan);
+}
+
 int vhdx_create(const char *path, const struct vhdx_create_options *options)
 {
 	auto_lineage struct lineage lineage = {0};
@@ -193,16 +205,14 @@ int vhdx_create(const char *path, const struct vhdx_create_options *options)
 
 	if (!path)
 		return vhdx_fail_argument("vhdx_create: no path");
-	int ret = vhdx_adopt_needed(options, "vhdx_create_options", sizeof(own), &own);
+	int ret = begin(options, &own, &lineage, &plan);
 
-	if (!ret)
-		ret = begin_lineage(&own, &lineage);
-	if (!ret)
-		ret = vhdx_plan_image(&own, false, &plan);
+	if (ret)
+		return ret;
 	bool force = own.flags & VHDX_CREATE_FORCE;
 	struct stat st;
 
-	if (!ret && force && !stat(path, &st) && vhdx_disk_uses_file(lineage.parent, &st))
+	if (force && !stat(path, &st) && vhdx_disk_uses_file(lineage.parent, &st))
 		ret = vhdx_fail(-EINVAL, NO_PROBLEM, path, VHDX_NO_OFFSET,
 				"is in the chain of the new disk's parent (expected another file)");
 	if (!ret)
@@ -222,12 +232,8 @@ int vhdx_create_io(const struct vhdx_io *io, const struct vhdx_create_options *o
 	auto_lineage struct lineage lineage = {0};
 	struct vhdx_create_options own;
 	struct image_plan plan;
-	int ret = vhdx_adopt_needed(options, "vhdx_create_options", sizeof(own), &own);
+	int ret = begin(options, &own, &lineage, &plan);
 
-	if (!ret)
-		ret = begin_lineage(&own, &lineage);
-	if (!ret)
-		ret = vhdx_plan_image(&own, false, &plan);
 	if (!ret)
 		ret = complete_lineage(".", &own, &lineage, &plan);
 	return ret ? ret : build_empty(io, STORAGE_NAME, &plan);
