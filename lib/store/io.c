@@ -57,7 +57,7 @@ int vhdx_io_readv(const struct vhdx_io *io, const struct iovec *iov, int iovcnt,
 		if (done < 0)
 			return (int)done;
 		if (!done) {
-			vhdx_iov_zero(iov, iovcnt, skip, count);
+			iov_zero(iov, iovcnt, skip, count);
 			return 0;
 		}
 		skip += (uint64_t)done;
@@ -140,16 +140,25 @@ void vhdx_io_close(struct vhdx_io *io)
 	*io = (struct vhdx_io){0};
 }
 
-void vhdx_iov_zero(const struct iovec *iov, int iovcnt, uint64_t skip, uint64_t count)
+void vhdx_iov_fill(const struct iovec *iov, int iovcnt, uint64_t skip, const void *from,
+		   uint64_t count)
 {
+	const char *bytes = from;
+
 	for (int i = 0; i < iovcnt && count; i++) {
 		if (skip >= iov[i].iov_len) {
 			skip -= iov[i].iov_len;
 			continue;
 		}
 		size_t part = (size_t)min_u64(iov[i].iov_len - skip, count);
+		char *to = (char *)iov[i].iov_base + skip;
 
-		memset((char *)iov[i].iov_base + skip, 0, part);
+		if (bytes) {
+			memcpy(to, bytes, part);
+			bytes += part;
+		} else {
+			memset(to, 0, part);
+		}
 		count -= part;
 		skip = 0;
 	}

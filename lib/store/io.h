@@ -38,8 +38,14 @@ int vhdx_io_next_data(const struct vhdx_io *io, uint64_t offset, uint64_t end, u
 
 void vhdx_io_close(struct vhdx_io *io);
 
-/* Sets @count bytes, from @skip bytes into the buffers on, to zero. */
-void vhdx_iov_zero(const struct iovec *iov, int iovcnt, uint64_t skip, uint64_t count);
+/* Fills @count bytes, from @skip bytes into the buffers on, with those at @from; NULL: with zeros. */
+void vhdx_iov_fill(const struct iovec *iov, int iovcnt, uint64_t skip, const void *from,
+		   uint64_t count);
+
+static inline void iov_zero(const struct iovec *iov, int iovcnt, uint64_t skip, uint64_t count)
+{
+	vhdx_iov_fill(iov, iovcnt, skip, NULL, count);
+}
 
 /* Bytes in all buffers; -EINVAL when the sum wraps or a count is negative. */
 int vhdx_iov_size(const struct iovec *iov, int iovcnt, uint64_t *ret_size);

@@ -118,23 +118,6 @@ static int cut_pieces(struct overlay *overlay, size_t count)
 	return assign_owners(overlay, count);
 }
 
-static void copy_to_iov(const struct iovec *iov, int iovcnt, uint64_t skip, const uint8_t *from,
-			size_t count)
-{
-	for (int i = 0; i < iovcnt && count; i++) {
-		if (skip >= iov[i].iov_len) {
-			skip -= iov[i].iov_len;
-			continue;
-		}
-		size_t part = (size_t)min_u64(iov[i].iov_len - skip, count);
-
-		memcpy((char *)iov[i].iov_base + skip, from, part);
-		from += part;
-		count -= part;
-		skip = 0;
-	}
-}
-
 static int rebuild_page(const struct overlay *overlay, const struct overlay_change *change,
 			uint8_t ret_page[LOG_SECTOR_SIZE])
 {
@@ -187,13 +170,14 @@ static ssize_t overlay_preadv(void *opaque, const struct iovec *iov, int iovcnt,
 		if (!change) {
 			ret = vhdx_io_readv(overlay->base, iov, iovcnt, done, part, offset + done);
 		} else if (!change->descriptor) {
-			vhdx_iov_zero(iov, iovcnt, done, part);
+			iov_zero(iov, iovcnt, done, part);
 		} else {
 			uint8_t page[LOG_SECTOR_SIZE];
 
 			ret = rebuild_page(overlay, change, page);
-			copy_to_iov(iov, iovcnt, done, page + (offset + done - change->offset),
-				    ret ? 0 : part);
+			if (!ret)
+				vhdx_iov_fill(iov, iovcnt, done,
+					      page + (offset + done - change->offset), part);
 		}
 		if (ret)
 			return ret;

@@ -10,7 +10,7 @@ static int read_piece(const struct mapping *mapping, const struct iovec *iov, in
 		      uint64_t skip)
 {
 	if (mapping->type != VHDX_EXTENT_DATA) {
-		vhdx_iov_zero(iov, iovcnt, skip, mapping->length);
+		iov_zero(iov, iovcnt, skip, mapping->length);
 		return 0;
 	}
 	const struct vhdx *layer = mapping->layer;

@@ -180,6 +180,18 @@ static void test_writes_that_get_nowhere_fail(void **state)
 	assert_int_equal(vhdx_io_write(&io, "hello", 5, 3), -ENOSPC);
 }
 
+static void test_filling_copies_over_the_ends_of_buffers(void **state)
+{
+	char a[3] = "aaa";
+	char b[4] = "bbbb";
+	struct iovec iov[] = {{a, sizeof(a)}, {NULL, 0}, {b, sizeof(b)}};
+
+	(void)state;
+	vhdx_iov_fill(iov, 3, 2, "xyz", 3);
+	assert_memory_equal(a, "aax", 3);
+	assert_memory_equal(b, "yzbb", 4);
+}
+
 static void test_missing_functions_have_answers(void **state)
 {
 	struct vhdx_io io = {.size = sizeof(io)};
@@ -248,9 +260,9 @@ static void test_zeroing_stays_inside_its_slice(void **state)
 
 	(void)state;
 	memset(buf, 'x', sizeof(buf));
-	vhdx_iov_zero(iov, 3, 2, 3);
+	iov_zero(iov, 3, 2, 3);
 	assert_memory_equal(buf, "xx\0\0\0xxxxx", 10);
-	vhdx_iov_zero(iov, 3, 9, 100);
+	iov_zero(iov, 3, 9, 100);
 	assert_memory_equal(buf, "xx\0\0\0xxxx\0", 10);
 }
 
@@ -266,6 +278,7 @@ int main(void)
 		cmocka_unit_test(test_reads_of_nothing_ask_for_nothing),
 		cmocka_unit_test(test_writes_in_parts_are_whole_in_the_end),
 		cmocka_unit_test(test_writes_that_get_nowhere_fail),
+		cmocka_unit_test(test_filling_copies_over_the_ends_of_buffers),
 		cmocka_unit_test(test_missing_functions_have_answers),
 		cmocka_unit_test(test_next_data_is_cut_to_its_range),
 		cmocka_unit_test(test_sizes_of_buffers_that_wrap_are_refused),
