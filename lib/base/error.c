@@ -83,20 +83,36 @@ int vhdx_fail(int errnum, enum problem problem, const char *file, uint64_t offse
 	return errnum;
 }
 
-int vhdx_fail_errno(int errnum, const char *file, const char *format, ...)
+/* The text that was set gets the text of @errnum. */
+static int fail_because(int errnum, const char *file, uint64_t offset)
 {
 	char reason[128];
+	size_t used = strlen(last_text);
+
+	snprintf(last_text + used, sizeof(last_text) - used, ": %s",
+		 strerror_r(-errnum, reason, sizeof(reason)));
+	set_place(errnum, NO_PROBLEM, file, offset);
+	return errnum;
+}
+
+int vhdx_fail_errno(int errnum, const char *file, const char *format, ...)
+{
 	va_list args;
 
 	va_start(args, format);
 	set_text(format, args);
 	va_end(args);
-	size_t used = strlen(last_text);
+	return fail_because(errnum, file, VHDX_NO_OFFSET);
+}
 
-	snprintf(last_text + used, sizeof(last_text) - used, ": %s",
-		 strerror_r(-errnum, reason, sizeof(reason)));
-	set_place(errnum, NO_PROBLEM, file, VHDX_NO_OFFSET);
-	return errnum;
+int vhdx_fail_io(int errnum, const char *file, uint64_t offset, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	set_text(format, args);
+	va_end(args);
+	return fail_because(errnum, file, offset);
 }
 
 int vhdx_fail_argument(const char *format, ...)

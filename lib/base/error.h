@@ -3,6 +3,7 @@
 #ifndef VHDX_BASE_ERROR_H
 #define VHDX_BASE_ERROR_H
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdbool.h>
 
@@ -26,6 +27,10 @@ int vhdx_fail(int errnum, enum problem problem, const char *file, uint64_t offse
 int vhdx_fail_errno(int errnum, const char *file, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/* As vhdx_fail_errno, for storage that failed at @offset of the file. */
+int vhdx_fail_io(int errnum, const char *file, uint64_t offset, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+
 /* An argument that a caller got wrong: -EINVAL. */
 int vhdx_fail_argument(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
@@ -38,6 +43,12 @@ void vhdx_text_to_line(char *text);
 static inline bool problem_is_about_parent(unsigned problem)
 {
 	return problem / 100 == 8;
+}
+
+/* Space may be had another time. */
+static inline bool error_is_no_space(int errnum)
+{
+	return errnum == -ENOSPC || errnum == -EDQUOT;
 }
 
 /* What a problem of that severity makes a call return. */

@@ -11,7 +11,7 @@
 #include "format/header.h"
 #include "format/region.h"
 #include "ops/build.h"
-#include "ops/fill.h"
+#include "store/fill.h"
 #include "ops/newmeta.h"
 #include "store/io.h"
 

@@ -8,7 +8,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "ops/endpoint.h"
-#include "ops/fill.h"
+#include "store/fill.h"
 #include "base/options.h"
 #include "ops/samefile.h"
 #include "store/file.h"

@@ -89,20 +89,33 @@ static int file_get_size(void *opaque, uint64_t *ret_size)
 	return 0;
 }
 
+static bool is_block_device(int fd)
+{
+	struct stat st;
+
+	return !fstat(fd, &st) && S_ISBLK(st.st_mode);
+}
+
+/* A block device has the size that it has. */
 static int file_set_size(void *opaque, uint64_t size)
 {
 	struct file_store *file = opaque;
 
 	if (!offset_fits(size))
 		return -EFBIG;
-	return ftruncate(file->fd, (off_t)size) ? -errno : 0;
+	if (!ftruncate(file->fd, (off_t)size))
+		return 0;
+	return errno == EINVAL && is_block_device(file->fd) ? -EOPNOTSUPP : -errno;
 }
 
+/* EINVAL is what a block device says of a range that is not of whole sectors of its own. */
 static int allocate(struct file_store *file, int mode, uint64_t offset, uint64_t length)
 {
 	if (!range_within(offset, length, INT64_MAX))
 		return -EFBIG;
-	return fallocate(file->fd, mode, (off_t)offset, (off_t)length) ? -errno : 0;
+	if (!fallocate(file->fd, mode, (off_t)offset, (off_t)length))
+		return 0;
+	return errno == EINVAL ? -EOPNOTSUPP : -errno;
 }
 
 static int file_punch(void *opaque, uint64_t offset, uint64_t length)
@@ -294,7 +307,9 @@ int vhdx_file_io(const char *path, uint32_t flags, struct vhdx_io *ret_io)
 	auto_close int fd = open(path, mode);
 
 	if (fd < 0)
-		return vhdx_fail_errno(-errno, path, "cannot be opened");
+		return vhdx_fail_errno(-errno, path,
+				       flags & VHDX_FILE_WRITE ? "cannot be opened for writing"
+							       : "cannot be opened");
 	int ret = check_kind(fd, path, false);
 
 	if (ret)

@@ -72,49 +72,81 @@ int vhdx_io_read(const struct vhdx_io *io, void *buf, size_t size, uint64_t offs
 	return vhdx_io_readv(io, &(struct iovec){buf, size}, 1, 0, size, offset);
 }
 
-int vhdx_io_write(const struct vhdx_io *io, const void *buf, size_t size, uint64_t offset)
+int vhdx_io_writev(const struct vhdx_io *io, const struct iovec *iov, int iovcnt, uint64_t skip,
+		   uint64_t count, uint64_t offset)
 {
-	const char *bytes = buf;
-
 	if (!io->pwritev)
 		return -EROFS;
-	while (size) {
-		struct iovec iov = {(void *)(uintptr_t)bytes, size};
-		ssize_t done = io->pwritev(io->opaque, &iov, 1, offset);
+	while (count) {
+		struct iovec part[IOV_BATCH];
+		int n = slice(iov, iovcnt, skip, count, part);
+		ssize_t done = io->pwritev(io->opaque, part, n, offset);
 
 		if (done == -EINTR)
 			continue;
-		if (done < 0)
-			return (int)done;
-		if (!done)
-			return -EIO;
-		bytes += done;
+		if (done <= 0)
+			return done ? (int)done : -EIO;
+		skip += (uint64_t)done;
 		offset += (uint64_t)done;
-		size -= (size_t)done;
+		count -= (uint64_t)done;
 	}
 	return 0;
 }
 
+int vhdx_io_write(const struct vhdx_io *io, const void *buf, size_t size, uint64_t offset)
+{
+	return vhdx_io_writev(io, &(struct iovec){(void *)(uintptr_t)buf, size}, 1, 0, size,
+			      offset);
+}
+
+/* The value of @call, made again as often as a signal interrupts it. */
+#define UNINTERRUPTED(call) \
+	__extension__({ \
+		int result; \
+		do \
+			result = (call); \
+		while (result == -EINTR); \
+		result; \
+	})
+
+/* An optional function over a range. */
+static int change_range(const struct vhdx_io *io,
+			int (*change)(void *opaque, uint64_t offset, uint64_t length),
+			uint64_t offset, uint64_t length)
+{
+	int ret = change ? UNINTERRUPTED(change(io->opaque, offset, length)) : -EOPNOTSUPP;
+
+	return ret == -ENOSYS ? -EOPNOTSUPP : ret;
+}
+
 int vhdx_io_flush(const struct vhdx_io *io)
 {
-	return io->flush ? io->flush(io->opaque) : 0;
+	return UNINTERRUPTED(io->flush ? io->flush(io->opaque) : 0);
 }
 
 int vhdx_io_get_size(const struct vhdx_io *io, uint64_t *ret_size)
 {
-	return io->get_size(io->opaque, ret_size);
+	return UNINTERRUPTED(io->get_size(io->opaque, ret_size));
 }
 
 int vhdx_io_set_size(const struct vhdx_io *io, uint64_t size)
 {
-	return io->set_size ? io->set_size(io->opaque, size) : -EOPNOTSUPP;
+	return UNINTERRUPTED(io->set_size ? io->set_size(io->opaque, size) : -EOPNOTSUPP);
 }
 
 int vhdx_io_reserve(const struct vhdx_io *io, uint64_t offset, uint64_t length)
 {
-	int ret = io->reserve ? io->reserve(io->opaque, offset, length) : -EOPNOTSUPP;
+	return change_range(io, io->reserve, offset, length);
+}
 
-	return ret == -ENOSYS ? -EOPNOTSUPP : ret;
+int vhdx_io_punch(const struct vhdx_io *io, uint64_t offset, uint64_t length)
+{
+	return change_range(io, io->punch, offset, length);
+}
+
+int vhdx_io_zero(const struct vhdx_io *io, uint64_t offset, uint64_t length)
+{
+	return change_range(io, io->zero, offset, length);
 }
 
 int vhdx_io_next_data(const struct vhdx_io *io, uint64_t offset, uint64_t end, uint64_t *ret_start,
@@ -122,7 +154,8 @@ int vhdx_io_next_data(const struct vhdx_io *io, uint64_t offset, uint64_t end, u
 {
 	uint64_t start = offset;
 	uint64_t stop = end;
-	int ret = io->next_data ? io->next_data(io->opaque, offset, &start, &stop) : 0;
+	int ret =
+		UNINTERRUPTED(io->next_data ? io->next_data(io->opaque, offset, &start, &stop) : 0);
 
 	if (ret)
 		return ret;

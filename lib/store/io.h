@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Whole transfers over a struct vhdx_io, which may do them in parts, and its optional functions. */
+/*
+ * Whole transfers over a struct vhdx_io, which may do them in parts, and its optional functions. What a
+ * signal interrupted is tried again.
+ */
 #ifndef VHDX_STORE_IO_H
 #define VHDX_STORE_IO_H
 
@@ -20,6 +23,10 @@ int vhdx_io_readv(const struct vhdx_io *io, const struct iovec *iov, int iovcnt,
 /* Writes all @size bytes. -EROFS on storage that cannot be written. */
 int vhdx_io_write(const struct vhdx_io *io, const void *buf, size_t size, uint64_t offset);
 
+/* As vhdx_io_write, for @count bytes that begin @skip bytes into the buffers. */
+int vhdx_io_writev(const struct vhdx_io *io, const struct iovec *iov, int iovcnt, uint64_t skip,
+		   uint64_t count, uint64_t offset);
+
 int vhdx_io_flush(const struct vhdx_io *io);
 int vhdx_io_get_size(const struct vhdx_io *io, uint64_t *ret_size);
 
@@ -28,6 +35,12 @@ int vhdx_io_set_size(const struct vhdx_io *io, uint64_t size);
 
 /* -EOPNOTSUPP where the storage cannot promise space. */
 int vhdx_io_reserve(const struct vhdx_io *io, uint64_t offset, uint64_t length);
+
+/* -EOPNOTSUPP where the storage, or this range of it, has no holes. */
+int vhdx_io_punch(const struct vhdx_io *io, uint64_t offset, uint64_t length);
+
+/* -EOPNOTSUPP where zeros must be written. */
+int vhdx_io_zero(const struct vhdx_io *io, uint64_t offset, uint64_t length);
 
 /*
  * The first range at or after @offset and before @end that may hold data, cut to @end. -ENXIO when

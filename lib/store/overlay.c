@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Changes beside a base that is never written. Of a logged page only its place in the base is kept, so
- * memory grows with the number of changes and not with their bytes.
+ * Changes beside a base that stays as it is until they are committed to it. Of a logged page only its
+ * place in the base is kept, so memory grows with the number of changes and not with their bytes.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -10,10 +10,12 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "format/logentry.h"
+#include "store/fill.h"
 #include "store/io.h"
 #include "store/overlay.h"
 
-#define UNCHANGED UINT32_MAX
+#define UNCHANGED   UINT32_MAX
+#define BATCH_PAGES 64u /* neighbours that are written at once */
 
 /* Piece i is [bounds[i], bounds[i + 1]) and shows changes[owner[i]]. Outside all pieces is the base. */
 struct overlay {
@@ -252,4 +254,79 @@ int vhdx_overlay_io(const struct vhdx_io *base, struct overlay_change *changes, 
 		.close = overlay_close,
 	};
 	return 0;
+}
+
+/* Pages that follow each other, on their way to the base. */
+struct batch {
+	const struct vhdx_io *base;
+	uint8_t *bytes;
+	uint64_t offset;
+	size_t size;
+};
+
+static int write_batch(struct batch *batch)
+{
+	int ret = vhdx_io_write(batch->base, batch->bytes, batch->size, batch->offset);
+
+	batch->size = 0;
+	return ret;
+}
+
+static int commit_page(const struct overlay *overlay, const struct overlay_change *change,
+		       struct batch *batch)
+{
+	int ret = 0;
+
+	if (batch->size == BATCH_PAGES * LOG_SECTOR_SIZE ||
+	    batch->offset + batch->size != change->offset)
+		ret = write_batch(batch);
+	if (!batch->size)
+		batch->offset = change->offset;
+	if (!ret)
+		ret = rebuild_page(overlay, change, batch->bytes + batch->size);
+	batch->size += LOG_SECTOR_SIZE;
+	return ret;
+}
+
+/* What is a hole already stays one: a log may zero far more than the file has space for. */
+static int commit_zeros(const struct overlay *overlay, uint64_t offset, uint64_t end)
+{
+	int ret = 0;
+
+	while (!ret && offset < end) {
+		uint64_t start;
+		uint64_t stop;
+
+		ret = vhdx_io_next_data(overlay->base, offset, end, &start, &stop);
+		if (ret == -ENXIO)
+			return 0;
+		if (!ret)
+			ret = vhdx_fill_zeros(overlay->base, start, stop - start);
+		if (!ret)
+			offset = stop;
+	}
+	return ret;
+}
+
+int vhdx_overlay_commit(const struct vhdx_io *io, uint64_t base_size)
+{
+	const struct overlay *overlay = io->opaque;
+	auto_free uint8_t *bytes = malloc((size_t)BATCH_PAGES * LOG_SECTOR_SIZE);
+	struct batch batch = {.base = overlay->base, .bytes = bytes};
+	int ret = 0;
+
+	if (!bytes)
+		return -ENOMEM;
+	for (size_t i = 0; i < overlay->pieces && !ret; i++) {
+		const struct overlay_change *change =
+			overlay->owner[i] == UNCHANGED ? NULL
+						       : &overlay->changes[overlay->owner[i]];
+
+		if (change && change->descriptor)
+			ret = commit_page(overlay, change, &batch);
+		else if (change)
+			ret = commit_zeros(overlay, overlay->bounds[i],
+					   min_u64(overlay->bounds[i + 1], base_size));
+	}
+	return ret ? ret : write_batch(&batch);
 }

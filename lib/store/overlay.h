@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Changes beside a base that is never written: what a replay of the log would make of a file. */
+/* Changes beside a base that stays as it is until they are committed: what a replay makes of a file. */
 #ifndef VHDX_STORE_OVERLAY_H
 #define VHDX_STORE_OVERLAY_H
 
@@ -24,5 +24,11 @@ struct overlay_change {
  */
 int vhdx_overlay_io(const struct vhdx_io *base, struct overlay_change *changes, size_t count,
 		    uint64_t size, struct vhdx_io *ret_io);
+
+/*
+ * Writes to the base of overlay @io, @base_size bytes long and writable, what the overlay shows in its
+ * place; what lies behind the base's end and shows zeros is left out. As the base fails; -ENOMEM.
+ */
+int vhdx_overlay_commit(const struct vhdx_io *io, uint64_t base_size);
 
 #endif
