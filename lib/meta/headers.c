@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The two headers and which of them is current (F 2, F 2.1). */
+/* The two headers, which of them is current (F 2.1), and how they are updated (F 2.2). */
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
 #include "base/guid.h"
-#include "meta/image.h"
+#include "base/rules.h"
+#include "meta/headers.h"
 #include "store/io.h"
 
 static void report_invalid(struct image *image, unsigned slot)
@@ -109,5 +111,46 @@ int vhdx_image_load_headers(struct image *image)
 		return 0;
 	image->known |= VHDX_KNOWN_HEADER;
 	check_current(image);
+	return 0;
+}
+
+int vhdx_headers_check_number(const struct image *image, unsigned updates)
+{
+	uint64_t number = image->headers[image->current].sequence_number;
+
+	if (number <= UINT64_MAX - updates)
+		return 0;
+	return vhdx_fail(
+		-EUCLEAN, PROBLEM_HEADER_SEQUENCE_END, image->name,
+		header_offset(image->current) + offsetof(struct header_disk, sequence_number),
+		"header %u: sequence number is %" PRIu64 " (expected one that can grow by %u)",
+		image->current + 1, number, updates);
+}
+
+int vhdx_headers_update(struct image *image, const struct header *contents)
+{
+	const struct header *current = &image->headers[image->current];
+	unsigned slot = !image->current;
+	struct header next = *contents;
+	uint8_t disk[HEADER_SIZE];
+	int ret = vhdx_headers_check_number(image, 1);
+
+	if (ret)
+		return ret;
+
+	next.sequence_number = current->sequence_number + 1;
+	vhdx_header_encode(&next, disk, sizeof(disk));
+	if (image->header_unflushed && OBEYS(RULE_OTHER_HEADER_DURABLE))
+		ret = vhdx_image_flush(image);
+	if (ret)
+		return ret;
+	ret = vhdx_io_write(image->file, disk, sizeof(disk), header_offset(slot));
+	if (ret)
+		return vhdx_fail_io(ret, image->name, header_offset(slot),
+				    "header %u cannot be written", slot + 1);
+	vhdx_header_decode(disk, sizeof(disk), &image->headers[slot]);
+	image->current = slot;
+	image->header_unflushed = true;
+	image->log = (struct log_place){next.log_offset, next.log_length, next.log_guid};
 	return 0;
 }

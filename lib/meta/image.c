@@ -16,19 +16,29 @@
 #include "store/io.h"
 #include "store/overlay.h"
 
+/* Keeps a finding as an error, behind what it keeps the caller from. */
+static void keep(const struct image *image, const struct vhdx_finding *finding, const char *before,
+		 struct kept_error *ret_kept)
+{
+	enum problem problem = (enum problem)finding->problem->number;
+
+	vhdx_fail(vhdx_problem_errno(problem), problem, image->name, finding->offset, "%s%s",
+		  before, finding->text);
+	vhdx_error_keep(ret_kept);
+}
+
 static void report(struct image *image, const struct vhdx_finding *finding)
 {
 	enum vhdx_severity severity = finding->problem->severity;
 
-	if (severity == VHDX_LOCKED)
+	if (severity == VHDX_LOCKED && !image->is_locked) {
 		image->is_locked = true;
+		keep(image, finding,
+		     "must be repaired before it can be written: ", &image->lock_reason);
+	}
 	if (severity >= VHDX_FATAL && !image->has_fault) {
-		enum problem problem = (enum problem)finding->problem->number;
-
 		image->has_fault = true;
-		vhdx_fail(vhdx_problem_errno(problem), problem, image->name, finding->offset, "%s",
-			  finding->text);
-		vhdx_error_keep(&image->fault);
+		keep(image, finding, "", &image->fault);
 	}
 	if (image->finding)
 		image->finding(image->opaque, finding);
@@ -179,17 +189,20 @@ static void check_idle_log(struct image *image)
 static int replay_log(struct image *image, const struct log_scan *scan)
 {
 	struct fault fault = {0};
+	uint64_t size;
 	int ret = vhdx_replay_view(image->file, image->file_size, &image->log, scan,
-				   &image->replayed, &image->view_size, &fault);
+				   &image->replayed, &size, &fault);
 
 	if (ret == -EUCLEAN && fault.problem) {
 		image->log_state = VHDX_LOG_CORRUPT;
 		vhdx_image_report(image, fault.problem, fault.offset, "%s", fault.text);
 		return 0;
 	}
-	if (!ret)
-		image->view = &image->replayed;
-	return ret;
+	if (ret)
+		return ret;
+	image->view = &image->replayed;
+	image_set_view_size(image, size);
+	return 0;
 }
 
 /* Replays what was found in the log. */
@@ -282,6 +295,7 @@ int vhdx_image_load(struct image *image, const char *name, const struct vhdx_io 
 		.file = file,
 		.view = file,
 		.current = NO_HEADER,
+		.header_unflushed = true, /* its writer may have been killed before his flush */
 		.table = NO_TABLE,
 		.finding = finding,
 		.opaque = opaque,
@@ -290,7 +304,7 @@ int vhdx_image_load(struct image *image, const char *name, const struct vhdx_io 
 
 	if (ret)
 		return vhdx_fail_errno(ret, name, "its size cannot be read");
-	image->view_size = image->file_size;
+	image_set_view_size(image, image->file_size);
 	bool is_image = false;
 
 	ret = load_identifier(image);
@@ -309,11 +323,37 @@ int vhdx_image_load(struct image *image, const char *name, const struct vhdx_io 
 	return ret;
 }
 
+int vhdx_image_reserve(const struct image *image, uint64_t offset, uint64_t length,
+		       const char *what)
+{
+	int ret = vhdx_io_reserve(image->file, offset, length);
+
+	if (!ret || ret == -EOPNOTSUPP)
+		return 0;
+	return vhdx_fail_io(ret, image->name, offset, "the space of %s cannot be reserved", what);
+}
+
+int vhdx_image_flush(struct image *image)
+{
+	uint64_t size = image_view_size(image);
+	int ret = image->view == image->file ? 0 : vhdx_io_get_size(image->file, &size);
+
+	if (ret)
+		return vhdx_fail_errno(ret, image->name, "its size cannot be read");
+	ret = vhdx_io_flush(image->file);
+	if (ret)
+		return vhdx_fail_errno(ret, image->name, "cannot be flushed");
+	image->header_unflushed = false;
+	image->flushed_size = size;
+	return 0;
+}
+
 void vhdx_image_free(struct image *image)
 {
 	vhdx_io_close(&image->replayed);
 	vhdx_locator_free(&image->locator);
 	vhdx_error_drop(&image->fault);
+	vhdx_error_drop(&image->lock_reason);
 	free(image->regions);
 	free(image->items);
 	*image = (struct image){0};

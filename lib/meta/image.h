@@ -36,12 +36,16 @@ struct image {
 	struct vhdx_io replayed;    /* the log replayed over it, when it has to be */
 	const struct vhdx_io *view; /* replayed or file: for all but headers and log */
 	uint64_t file_size;
-	uint64_t view_size;
+	/* image_view_size, image_set_view_size; aligned, for 32-bit hosts load it at once only so */
+	_Alignas(8) uint64_t view_size;
 	uint32_t known; /* VHDX_KNOWN_* */
 
 	struct identifier identifier;
 	struct header headers[2];
-	unsigned current; /* of headers, or NO_HEADER */
+	unsigned current;      /* of headers, or NO_HEADER */
+	bool header_unflushed; /* the last header written, by anyone, may not be durable */
+	uint64_t
+		flushed_size; /* the file's size when the last completed flush began; 0: none yet */
 	struct log_place log;
 	enum vhdx_log_state log_state;
 	size_t log_entries; /* of the active sequence */
@@ -68,9 +72,10 @@ struct image {
 
 	uint64_t memory; /* bytes that this image keeps, for the chain's limit */
 
-	bool has_fault;		 /* it must not be opened ... */
-	struct kept_error fault; /* ... for this reason, the first found */
-	bool is_locked;		 /* it must not be written before repair */
+	bool has_fault;		       /* it must not be opened ... */
+	struct kept_error fault;       /* ... for this reason, the first found */
+	bool is_locked;		       /* it must not be written before repair ... */
+	struct kept_error lock_reason; /* ... for this reason, the first found */
 
 	vhdx_finding_fn *finding; /* told of everything found; may be NULL */
 	void *opaque;
@@ -112,14 +117,39 @@ static inline enum vhdx_type image_type(const struct image *image)
 									  : VHDX_DYNAMIC;
 }
 
+/* The size of the view. Readers may ask while a writer makes the file grow. */
+static inline uint64_t image_view_size(const struct image *image)
+{
+	return __atomic_load_n(&image->view_size, __ATOMIC_ACQUIRE);
+}
+
+/* For after the file really has that size. */
+static inline void image_set_view_size(struct image *image, uint64_t size)
+{
+	__atomic_store_n(&image->view_size, size, __ATOMIC_RELEASE);
+}
+
 /* The file's end for structures: blocks come in whole MiB even where the file does not (F 1). */
 static inline uint64_t image_end(const struct image *image)
 {
-	return round_up_saturated(image->view_size, MIB);
+	return round_up_saturated(image_view_size(image), MIB);
 }
 
 /* F 2: does the log lie where it may when it has to be replayed? */
 bool vhdx_image_log_is_usable(const struct image *image);
+
+/*
+ * Makes durable what was written to the file, the last header too. One at a time, and not beside a write
+ * of a header. On failure nothing is known of what is durable.
+ */
+int vhdx_image_flush(struct image *image);
+
+/*
+ * Makes sure that writes to a range of the file cannot fail for want of space, where the storage can
+ * promise that. @what names the range in the error.
+ */
+int vhdx_image_reserve(const struct image *image, uint64_t offset, uint64_t length,
+		       const char *what);
 
 /* Parts of vhdx_image_load, in their order; each returns as it does. */
 int vhdx_image_load_headers(struct image *image);

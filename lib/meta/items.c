@@ -34,7 +34,7 @@ static bool lies_in_region(const struct image *image, const struct metadata_item
 	return item->offset >= METADATA_TABLE_SIZE && item->length <= MAX_ITEM_LENGTH &&
 	       range_within(item->offset, item->length, image->metadata.length) &&
 	       range_within(image->metadata.file_offset + item->offset, item->length,
-			    image->view_size);
+			    image_view_size(image));
 }
 
 static void check_known_item(struct image *image, unsigned index, enum known_item known)
@@ -399,12 +399,12 @@ static void make_geometry(struct image *image)
 		return;
 	}
 	if (!range_within(image->bat.file_offset, geometry.entries * BAT_ENTRY_SIZE,
-			  image->view_size)) {
+			  image_view_size(image))) {
 		vhdx_image_report(image, PROBLEM_BAT_CUT, image->bat.file_offset,
 				  "file is %" PRIu64
 				  " bytes long (expected all of the BAT, whose %" PRIu64
 				  " entries begin at %#" PRIx64 ")",
-				  image->view_size, geometry.entries, image->bat.file_offset);
+				  image_view_size(image), geometry.entries, image->bat.file_offset);
 		return;
 	}
 	image->geometry = geometry;

@@ -84,7 +84,8 @@ static void check_known_region(struct image *image, const struct region *region,
 				  "%s region: %#x bytes at %#" PRIx64
 				  " (expected behind the first MiB and within the "
 				  "file's %#" PRIx64 " bytes)",
-				  name, region->length, region->file_offset, image->view_size);
+				  name, region->length, region->file_offset,
+				  image_view_size(image));
 	if (!(region->required & REGION_REQUIRED))
 		vhdx_image_report(image, PROBLEM_REGION_NOT_REQUIRED, at,
 				  "%s region: not marked as required (a mark is usual)", name);

@@ -1,13 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/* What the active sequence of a log changes (F 4.4), shown in memory over a file that stays as it is. */
+/* What the active sequence of a log changes (F 4.4): shown in memory over the file, or written to it. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "base/guid.h"
+#include "base/rules.h"
+#include "meta/headers.h"
 #include "meta/replay.h"
+#include "store/fill.h"
+#include "store/io.h"
 #include "store/overlay.h"
+
+#define REPLAY_UPDATES 3u /* of the headers, by one replay */
 
 struct replay {
 	struct log_reader reader;
@@ -125,4 +132,75 @@ int vhdx_replay_view(const struct vhdx_io *io, uint64_t file_size, const struct 
 	if (!ret)
 		*ret_size = size;
 	return ret;
+}
+
+/* F 2.3: the file's contents have a new identity before they change; the guest's stay as they are. */
+static int begin_replay(struct image *image)
+{
+	struct header contents = image->headers[image->current];
+	struct guid_source source = vhdx_guid_source(NULL, 0);
+	int ret = vhdx_guid_next(&source, &contents.file_write_guid);
+
+	if (ret)
+		return vhdx_fail_errno(ret, image->name, "no new FileWriteGuid can be had");
+	ret = vhdx_headers_update(image, &contents);
+	return ret || !OBEYS(RULE_GUIDS_BEFORE_CHANGE) ? ret : vhdx_image_flush(image);
+}
+
+static int grow_file(struct image *image, bool no_holes)
+{
+	uint64_t size = image_view_size(image);
+	uint64_t growth = size - image->file_size;
+
+	if (!growth)
+		return 0;
+	int ret = no_holes ? vhdx_io_reserve(image->file, image->file_size, growth) : 0;
+	bool fill = ret == -EOPNOTSUPP;
+
+	if (!ret || fill)
+		ret = vhdx_io_set_size(image->file, size);
+	if (!ret && fill)
+		ret = vhdx_fill_zeros(image->file, image->file_size, growth);
+	return ret ? vhdx_fail_errno(ret, image->name,
+				     "cannot grow to the %" PRIu64 " bytes that its log needs",
+				     size)
+		   : 0;
+}
+
+static int write_changes(struct image *image)
+{
+	int ret = vhdx_overlay_commit(image->view, image->file_size);
+
+	return ret ? vhdx_fail_errno(ret, image->name, "its log cannot be replayed") : 0;
+}
+
+/* Both headers say so, for the first of them may be lost later. */
+static int end_replay(struct image *image)
+{
+	struct header contents = image->headers[image->current];
+	int ret = 0;
+
+	contents.log_guid = (struct vhdx_guid){{0}};
+	for (int i = 0; i < 2 && !ret; i++) {
+		ret = vhdx_headers_update(image, &contents);
+		if (!ret)
+			ret = vhdx_image_flush(image);
+	}
+	return ret;
+}
+
+int vhdx_replay_file(struct image *image, bool no_holes)
+{
+	/* A replay that could not be ended would change the file to no end. */
+	int ret = vhdx_headers_check_number(image, REPLAY_UPDATES);
+
+	if (!ret)
+		ret = begin_replay(image);
+	if (!ret)
+		ret = grow_file(image, no_holes);
+	if (!ret)
+		ret = write_changes(image);
+	if (!ret && OBEYS(RULE_STOP_APPLIED))
+		ret = vhdx_image_flush(image);
+	return ret ? ret : end_replay(image);
 }
