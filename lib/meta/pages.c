@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * 4 KiB pages of BATs and sector bitmaps, read on demand by one thread while others wait for it, and
- * looked up without a lock. Whole leaves are unlinked when there are too many pages, and freed when no
- * reader can see them any more.
+ * looked up without a lock. When there are too many, those that nobody holds are unlinked, and freed
+ * when no reader can see them any more.
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/arith.h"
 #include "base/cleanup.h"
@@ -13,16 +14,24 @@
 #include "meta/pages.h"
 
 struct page_leaf {
-	_Atomic(void *) pages[LEAF_PAGES];
+	_Atomic(struct page *) pages[LEAF_PAGES];
 	size_t count;		/* itself and pages of its own, under the cache's lock */
+	size_t holds;		/* of its pages, under the cache's lock */
 	bool unlinked;		/* under the cache's lock */
 	struct page_leaf *next; /* of those to be freed */
 };
 
-static _Alignas(8) uint8_t zero_page[PAGE_SIZE]; /* BAT entries are loaded whole */
-static uint8_t loading_mark; /* its address stands for a page that a thread is reading */
+/* What a trim unlinked, to be freed after the grace period. */
+struct unlinked {
+	struct page_leaf *leaves;
+	struct page *pages;
+};
 
-#define LOADING ((void *)&loading_mark)
+static struct page zero_page;	 /* stands for every page that the file does not hold */
+static struct page loading_mark; /* stands for a page that a thread is reading */
+
+#define ZEROS	(&zero_page)
+#define LOADING (&loading_mark)
 
 void vhdx_page_cache_init(struct page_cache *cache)
 {
@@ -61,21 +70,27 @@ int vhdx_page_map_init(struct page_map *map, struct page_cache *cache, uint64_t 
 static void free_leaf(struct page_leaf *leaf)
 {
 	for (size_t i = 0; i < LEAF_PAGES; i++) {
-		void *page = atomic_load(&leaf->pages[i]);
+		struct page *page = atomic_load(&leaf->pages[i]);
 
-		if (page != zero_page)
+		if (page != ZEROS)
 			free(page);
 	}
 	free(leaf);
 }
 
-static void free_leaves(struct page_leaf *leaf)
+static void free_unlinked(struct unlinked *unlinked)
 {
-	while (leaf) {
-		struct page_leaf *next = leaf->next;
+	while (unlinked->leaves) {
+		struct page_leaf *leaf = unlinked->leaves;
 
+		unlinked->leaves = leaf->next;
 		free_leaf(leaf);
-		leaf = next;
+	}
+	while (unlinked->pages) {
+		struct page *page = unlinked->pages;
+
+		unlinked->pages = page->next;
+		free(page);
 	}
 }
 
@@ -119,19 +134,32 @@ static struct page_leaf *make_leaf(struct page_map *map, uint64_t index)
 	return leaf;
 }
 
+static struct page *make_page(struct page_leaf *leaf)
+{
+	struct page *page = malloc(sizeof(*page));
+
+	if (page) {
+		page->leaf = leaf;
+		page->holds = 0;
+		page->dirty = false;
+	}
+	return page;
+}
+
 /* Reads the page without the lock. A page in a hole is the shared page of zeros. */
-static int read_page(struct page_map *map, uint64_t index, void **ret_page, uint64_t *ret_hole_end)
+static int read_page(struct page_map *map, uint64_t index, struct page_leaf *leaf,
+		     struct page **ret_page, uint64_t *ret_hole_end)
 {
 	uint64_t hole_end = index;
-	void *page = malloc(PAGE_SIZE);
+	struct page *page = make_page(leaf);
 
 	if (!page)
 		return vhdx_fail_memory();
-	int ret = map->load(map->opaque, index, page, &hole_end);
+	int ret = map->load(map->opaque, index, page->bytes, &hole_end);
 
 	if (ret || hole_end > index) {
 		free(page);
-		page = zero_page;
+		page = ZEROS;
 	}
 	*ret_page = page;
 	*ret_hole_end = hole_end;
@@ -143,61 +171,120 @@ static bool is_known_hole(const struct page_map *map, uint64_t index)
 	return index >= map->hole_start && index < map->hole_end;
 }
 
+/* The first page at or behind @index, and before @end, that has bytes of its own in memory. */
+static uint64_t first_own_page(const struct page_map *map, uint64_t index, uint64_t end)
+{
+	while (index < end) {
+		const struct page_leaf *leaf = atomic_load(&map->leaves[index / LEAF_PAGES]);
+
+		if (!leaf) {
+			index = round_down(index, LEAF_PAGES) + LEAF_PAGES;
+			continue;
+		}
+		const struct page *page = atomic_load(&leaf->pages[index % LEAF_PAGES]);
+
+		if (page && page != ZEROS)
+			return index;
+		index++;
+	}
+	return end;
+}
+
+/*
+ * The file has a hole from @index on. A page that is there in memory may not be in the file yet, and one
+ * that went since @unlinked was counted may have come to the file behind the loader's back.
+ */
+static void note_hole(struct page_map *map, uint64_t index, uint64_t hole_end, uint64_t unlinked)
+{
+	if (map->unlinked != unlinked)
+		return;
+	map->hole_start = index;
+	map->hole_end = first_own_page(map, index + 1, min_u64(hole_end, map->count));
+}
+
+/* The page will hold more than zeros: what is left of the hole is the larger part beside it. */
+static void leave_hole(struct page_map *map, uint64_t index)
+{
+	if (!is_known_hole(map, index))
+		return;
+	if (index - map->hole_start > map->hole_end - index - 1)
+		map->hole_end = index;
+	else
+		map->hole_start = index + 1;
+}
+
+static void count_page(struct page_map *map, struct page_leaf *leaf)
+{
+	leaf->count++;
+	if (!leaf->unlinked)
+		atomic_fetch_add(&map->cache->pages, 1);
+}
+
 /* Called and returns with the lock held; this thread has marked the slot. */
 static int fill_slot(struct page_map *map, uint64_t index, struct page_leaf *leaf,
-		     _Atomic(void *) *slot)
+		     _Atomic(struct page *) *slot)
 {
-	void *page = NULL;
+	struct page *page = NULL;
 	uint64_t hole_end = index;
+	uint64_t unlinked = map->unlinked;
 
 	pthread_mutex_unlock(&map->cache->lock);
-	int ret = read_page(map, index, &page, &hole_end);
+	int ret = read_page(map, index, leaf, &page, &hole_end);
 
 	pthread_mutex_lock(&map->cache->lock);
-	if (!ret && hole_end > index) {
-		map->hole_start = index;
-		map->hole_end = hole_end;
-	} else if (!ret) {
-		leaf->count++;
-		if (!leaf->unlinked)
-			atomic_fetch_add(&map->cache->pages, 1);
-	}
+	if (!ret && hole_end > index)
+		note_hole(map, index, hole_end, unlinked);
+	else if (!ret)
+		count_page(map, leaf);
 	atomic_store_explicit(slot, ret ? NULL : page, memory_order_release);
 	pthread_cond_broadcast(&map->cache->changed);
 	return ret;
 }
 
-static int get_slowly(struct page_map *map, uint64_t index, const void **ret_page)
+/*
+ * Under the lock, which it may leave for a while. The page @index, which may be ZEROS, or NULL in a leaf
+ * for a page that is known to be zeros.
+ */
+static int find_page(struct page_map *map, uint64_t index, struct page_leaf **ret_leaf,
+		     struct page **ret_page)
 {
-	LOCK_SCOPED(&map->cache->lock);
 	for (;;) {
 		struct page_leaf *leaf = make_leaf(map, index);
 
 		if (!leaf)
 			return vhdx_fail_memory();
-		_Atomic(void *) *slot = &leaf->pages[index % LEAF_PAGES];
-		void *page = atomic_load(slot);
+		_Atomic(struct page *) *slot = &leaf->pages[index % LEAF_PAGES];
+		struct page *page = atomic_load(slot);
 
-		if (page && page != LOADING) {
-			*ret_page = page;
-			return 0;
-		}
 		if (page == LOADING) {
 			pthread_cond_wait(&map->cache->changed, &map->cache->lock);
 			continue;
 		}
-		if (is_known_hole(map, index)) {
-			*ret_page = zero_page;
-			return 0;
-		}
-		atomic_store(slot, LOADING);
-		int ret = fill_slot(map, index, leaf, slot);
+		if (!page && !is_known_hole(map, index)) {
+			atomic_store(slot, LOADING);
+			int ret = fill_slot(map, index, leaf, slot);
 
-		if (ret)
-			return ret;
-		*ret_page = atomic_load(slot);
+			if (ret)
+				return ret;
+			page = atomic_load(slot);
+		}
+		*ret_leaf = leaf;
+		*ret_page = page;
 		return 0;
 	}
+}
+
+static int get_slowly(struct page_map *map, uint64_t index, const void **ret_page)
+{
+	struct page_leaf *leaf;
+	struct page *page;
+
+	LOCK_SCOPED(&map->cache->lock);
+	int ret = find_page(map, index, &leaf, &page);
+
+	if (!ret)
+		*ret_page = page ? page->bytes : ZEROS->bytes;
+	return ret;
 }
 
 int vhdx_page_get(struct page_map *map, uint64_t index, const void **ret_page)
@@ -206,27 +293,115 @@ int vhdx_page_get(struct page_map *map, uint64_t index, const void **ret_page)
 		atomic_load_explicit(&map->leaves[index / LEAF_PAGES], memory_order_acquire);
 
 	if (leaf) {
-		void *page = atomic_load_explicit(&leaf->pages[index % LEAF_PAGES],
-						  memory_order_acquire);
+		struct page *page = atomic_load_explicit(&leaf->pages[index % LEAF_PAGES],
+							 memory_order_acquire);
 
 		if (page && page != LOADING) {
-			*ret_page = page;
+			*ret_page = page->bytes;
 			return 0;
 		}
 	}
 	return get_slowly(map, index, ret_page);
 }
 
+/* Under the lock: a page of zeros in the place of none, or of the shared one. */
+static struct page *add_zero_page(struct page_map *map, uint64_t index)
+{
+	struct page_leaf *leaf = make_leaf(map, index);
+	struct page *page = leaf ? make_page(leaf) : NULL;
+
+	if (!page)
+		return NULL;
+	memset(page->bytes, 0, sizeof(page->bytes));
+	count_page(map, leaf);
+	leave_hole(map, index);
+	atomic_store_explicit(&leaf->pages[index % LEAF_PAGES], page, memory_order_release);
+	return page;
+}
+
+/* Under the lock: nothing in memory, and nothing that a thread is reading. */
+static bool is_absent(const struct page_map *map, uint64_t index)
+{
+	const struct page_leaf *leaf = atomic_load(&map->leaves[index / LEAF_PAGES]);
+
+	return !leaf || !atomic_load(&leaf->pages[index % LEAF_PAGES]);
+}
+
+int vhdx_page_hold(struct page_map *map, uint64_t index, uint64_t home, bool is_new,
+		   struct page **ret_page)
+{
+	struct page_leaf *leaf = NULL;
+	struct page *page = NULL;
+	int ret = 0;
+
+	LOCK_SCOPED(&map->cache->lock);
+	if (!is_new || !is_absent(map, index)) {
+		do /* a leaf that was unlinked while its page was read is nobody's any more */
+			ret = find_page(map, index, &leaf, &page);
+		while (!ret && leaf->unlinked);
+	}
+	if (ret)
+		return ret;
+	if (!page || page == ZEROS)
+		page = add_zero_page(map, index);
+	if (!page)
+		return vhdx_fail_memory();
+	page->home = home;
+	vhdx_page_keep(page);
+	*ret_page = page;
+	return 0;
+}
+
+void vhdx_page_keep(struct page *page)
+{
+	page->holds++;
+	page->leaf->holds++;
+}
+
+void vhdx_page_release(struct page *page)
+{
+	page->holds--;
+	page->leaf->holds--;
+}
+
 uint64_t vhdx_page_zero_run(struct page_map *map, uint64_t index, const void *page)
 {
-	if (page != zero_page)
+	if (page != ZEROS->bytes)
 		return 0;
 	LOCK_SCOPED(&map->cache->lock);
 	return is_known_hole(map, index) ? min_u64(map->hole_end, map->count) - index : 1;
 }
 
-/* Unlinks leaves of one map, from its hand on, until the cache is down to half its limit. */
-static void unlink_leaves(struct page_map *map, struct page_leaf **unlinked)
+static void unlink_leaf(struct page_map *map, _Atomic(struct page_leaf *) *slot,
+			struct unlinked *unlinked)
+{
+	struct page_leaf *leaf = atomic_load(slot);
+
+	atomic_store(slot, NULL);
+	atomic_fetch_sub(&map->cache->pages, leaf->count);
+	leaf->unlinked = true;
+	leaf->next = unlinked->leaves;
+	unlinked->leaves = leaf;
+}
+
+/* Of a leaf with pages that are held, all the others. */
+static void unlink_pages(struct page_map *map, struct page_leaf *leaf, struct unlinked *unlinked)
+{
+	for (size_t i = 0; i < LEAF_PAGES; i++) {
+		struct page *page = atomic_load(&leaf->pages[i]);
+
+		if (!page || page == ZEROS || page == LOADING || page->holds)
+			continue;
+		atomic_store(&leaf->pages[i], NULL);
+		leaf->count--;
+		atomic_fetch_sub(&map->cache->pages, 1);
+		page->next = unlinked->pages;
+		unlinked->pages = page;
+	}
+}
+
+/* Unlinks pages of one map, from its hand on, until the cache is down to half its limit. */
+static void unlink_some(struct page_map *map, struct unlinked *unlinked)
 {
 	for (size_t i = 0; i < map->leaf_count; i++) {
 		if (atomic_load(&map->cache->pages) <= CACHE_LIMIT / 2)
@@ -237,11 +412,11 @@ static void unlink_leaves(struct page_map *map, struct page_leaf **unlinked)
 		map->hand = (map->hand + 1) % map->leaf_count;
 		if (!leaf)
 			continue;
-		atomic_store(slot, NULL);
-		atomic_fetch_sub(&map->cache->pages, leaf->count);
-		leaf->unlinked = true;
-		leaf->next = *unlinked;
-		*unlinked = leaf;
+		map->unlinked++;
+		if (leaf->holds)
+			unlink_pages(map, leaf, unlinked);
+		else
+			unlink_leaf(map, slot, unlinked);
 	}
 }
 
@@ -255,7 +430,7 @@ static bool wait_for_trimmer(struct page_cache *cache)
 
 void vhdx_page_cache_trim(struct page_cache *cache, void (*grace)(void *opaque), void *opaque)
 {
-	struct page_leaf *unlinked = NULL;
+	struct unlinked unlinked = {0};
 
 	if (atomic_load_explicit(&cache->pages, memory_order_relaxed) <= CACHE_LIMIT)
 		return;
@@ -263,13 +438,14 @@ void vhdx_page_cache_trim(struct page_cache *cache, void (*grace)(void *opaque),
 	bool mine = wait_for_trimmer(cache); /* who went on would fill the cache without limit */
 
 	for (struct page_map *map = cache->maps; map && mine; map = map->next)
-		unlink_leaves(map, &unlinked);
+		unlink_some(map, &unlinked);
+	mine = unlinked.leaves || unlinked.pages;
 	cache->trimming = mine;
 	pthread_mutex_unlock(&cache->lock);
 	if (!mine)
 		return;
 	grace(opaque);
-	free_leaves(unlinked);
+	free_unlinked(&unlinked);
 	LOCK_SCOPED(&cache->lock);
 	cache->trimming = false;
 	pthread_cond_broadcast(&cache->changed);

@@ -16,14 +16,24 @@
 struct page_leaf;
 struct page_map;
 
+/* One page in memory. Its bytes come first: a page is known by their address. */
+struct page {
+	_Alignas(8) uint8_t bytes[PAGE_SIZE]; /* as the disk has them */
+	uint64_t home;			      /* its file offset; known once it was held */
+	struct page_leaf *leaf;
+	struct page *next; /* of those that are dirty, or of those to be freed */
+	unsigned holds;	   /* under the cache's lock; a page that is held stays */
+	bool dirty;	   /* under the cache's lock: changed since the last capture */
+};
+
 /*
- * What a chain's page maps share: the number of pages that they hold, and the lock of their slow paths.
- * Readers hold no lock but a stripe of the chain; whoever frees pages first waits until every stripe has
+ * What a chain's page maps share: the number of pages that they hold, and the lock of their slow paths,
+ * under which pages are changed too ("the pages lock"). Readers hold no lock but a stripe of the chain; whoever frees pages first waits until every stripe has
  * been free once.
  */
 struct page_cache {
 	pthread_mutex_t lock;
-	pthread_cond_t changed; /* a page was loaded, or a trim is over */
+	pthread_cond_t changed; /* a page was loaded, a trim is over, a change has ended */
 	atomic_size_t pages;	/* leaves too, each of which is as large as a page */
 	struct page_map *maps;
 	bool trimming;
@@ -46,6 +56,7 @@ struct page_map {
 	size_t hand;	     /* the leaf that is looked at next when pages must go */
 	uint64_t hole_start; /* pages known to be zeros ... */
 	uint64_t hole_end;   /* ... under the cache's lock */
+	uint64_t unlinked;   /* how often pages went; under the cache's lock */
 	struct page_map *next;
 };
 
@@ -71,7 +82,19 @@ int vhdx_page_get(struct page_map *map, uint64_t index, const void **ret_page);
 uint64_t vhdx_page_zero_run(struct page_map *map, uint64_t index, const void *page);
 
 /*
- * Frees pages when there are more than CACHE_LIMIT. @grace returns once every stripe has been free.
+ * Keeps the page @index in memory, as one of its own that may be changed, until vhdx_page_release.
+ * @home is its place in the file. With @is_new it is all zeros and not read, if it is not there yet. The
+ * caller holds a stripe, not the cache's lock. Errors as vhdx_page_get.
+ */
+int vhdx_page_hold(struct page_map *map, uint64_t index, uint64_t home, bool is_new,
+		   struct page **ret_page);
+
+/* Both under the cache's lock: one more hold of a page that is held, and one less. */
+void vhdx_page_keep(struct page *page);
+void vhdx_page_release(struct page *page);
+
+/*
+ * Frees pages that nobody holds when there are more than CACHE_LIMIT. @grace returns once every stripe has been free.
  * The caller holds no stripe.
  */
 void vhdx_page_cache_trim(struct page_cache *cache, void (*grace)(void *opaque), void *opaque);
