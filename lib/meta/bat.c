@@ -21,13 +21,13 @@ static int load_page(void *opaque, uint64_t index, void *page, uint64_t *ret_hol
 	int ret = vhdx_io_next_data(image->view, offset, region_end, &start, &end);
 
 	if (ret && ret != -ENXIO)
-		return vhdx_fail_errno(ret, image->name, "the BAT cannot be read");
+		return vhdx_fail_io(ret, image->name, offset, "the BAT cannot be read");
 	if (start >= offset + PAGE_SIZE) {
 		*ret_hole_end = (start - image->bat.file_offset) / PAGE_SIZE;
 		return 0;
 	}
 	ret = vhdx_io_read(image->view, page, PAGE_SIZE, offset);
-	return ret ? vhdx_fail_errno(ret, image->name, "the BAT cannot be read") : 0;
+	return ret ? vhdx_fail_io(ret, image->name, offset, "the BAT cannot be read") : 0;
 }
 
 int vhdx_bat_map_init(struct page_map *map, struct page_cache *cache, const struct image *image)
@@ -75,6 +75,37 @@ int vhdx_bat_zero_run(struct page_map *map, uint64_t index, uint64_t *ret_count)
 	}
 	*ret_count = end - at;
 	return 0;
+}
+
+/* An apply must not fail for want of space, so a page that the file does not hold gets its space now. */
+static int reserve_home(struct page_map *map, const struct image *image, uint64_t page,
+			uint64_t home)
+{
+	const void *bytes;
+	int ret = vhdx_page_get(map, page, &bytes);
+
+	if (ret || !vhdx_page_zero_run(map, page, bytes))
+		return ret;
+	return vhdx_image_reserve(image, home, PAGE_SIZE, "a page of the BAT");
+}
+
+int vhdx_bat_hold(struct page_map *map, const struct image *image, struct change *change,
+		  uint64_t index, struct page **ret_page)
+{
+	uint64_t page = index / PAGE_ENTRIES;
+	uint64_t home = image->bat.file_offset + page * PAGE_SIZE;
+	int ret = reserve_home(map, image, page, home);
+
+	return ret ? ret : vhdx_change_hold(change, map, page, home, false, ret_page);
+}
+
+void vhdx_bat_set(struct change *change, struct page *page, uint64_t index, uint64_t entry)
+{
+	uint64_t raw = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? entry : __builtin_bswap64(entry);
+
+	__atomic_store_n((uint64_t *)(void *)page->bytes + index % PAGE_ENTRIES, raw,
+			 __ATOMIC_RELEASE);
+	vhdx_change_dirty(change, page);
 }
 
 struct walk {

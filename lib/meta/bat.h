@@ -7,6 +7,7 @@
 
 #include "format/ondisk.h"
 #include "meta/pages.h"
+#include "meta/transaction.h"
 
 struct geometry {
 	uint64_t virtual_size;
@@ -72,6 +73,16 @@ int vhdx_bat_get(struct page_map *map, uint64_t index, uint64_t *ret_entry);
 
 /* At least how many entries from @index on, that one included, are zero; 0 when it is not. */
 int vhdx_bat_zero_run(struct page_map *map, uint64_t index, uint64_t *ret_count);
+
+/*
+ * Holds the page of the entry @index for a change, with space for it in the file. -ENOSPC, -ENOMEM, or as
+ * the storage fails.
+ */
+int vhdx_bat_hold(struct page_map *map, const struct image *image, struct change *change,
+		  uint64_t index, struct page **ret_page);
+
+/* Within the change: the entry @index, on the @page held for it. */
+void vhdx_bat_set(struct change *change, struct page *page, uint64_t index, uint64_t entry);
 
 /* Told of each entry that is not zero; another value than 0 ends the walk, which returns it. */
 typedef int bat_visitor(void *opaque, uint64_t index, uint64_t entry);

@@ -24,6 +24,21 @@ void vhdx_space_map_free(struct space_map *map);
 bool vhdx_space_map_mark(struct space_map *map, uint64_t offset, uint64_t length,
 			 uint64_t *ret_where);
 
+void vhdx_space_map_clear(struct space_map *map, uint64_t offset, uint64_t length);
+
+/* Makes the map one of @size bytes, unless it is larger already. -ENOMEM. */
+int vhdx_space_map_grow(struct space_map *map, uint64_t size);
+
+/*
+ * The first @length bytes, whole MiB, at or after @offset that are not marked in @map and, unless that is
+ * NULL, all marked in @also, which is as large or larger; UINT64_MAX when there are none.
+ */
+uint64_t vhdx_space_map_find_run(const struct space_map *map, const struct space_map *also,
+				 uint64_t offset, uint64_t length);
+
+/* The end of the last MiB that is marked, as a file offset. */
+uint64_t vhdx_space_map_end(const struct space_map *map);
+
 /* The first MiB at or after @offset that is marked or not, as a file offset; the map's end when there is none. */
 uint64_t vhdx_space_map_find(const struct space_map *map, uint64_t offset, bool marked);
 

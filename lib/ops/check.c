@@ -5,7 +5,7 @@
 
 #include "base/guid.h"
 #include "base/options.h"
-#include "ops/checkbat.h"
+#include "meta/batcheck.h"
 #include "store/io.h"
 #include "vdisk/disk.h"
 
@@ -82,7 +82,7 @@ static int check_image(struct check *check, struct vhdx *disk)
 
 	if (!ret && image.known & VHDX_KNOWN_GEOMETRY) {
 		ret = vhdx_check_bat(&image, check->options.progress ? pass_progress : NULL, check,
-				     &counts);
+				     &counts, NULL);
 		check->bytes_before += image.bat.length;
 		check->result.blocks += image.geometry.blocks;
 		check->result.present += counts.present;

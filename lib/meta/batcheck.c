@@ -7,9 +7,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "meta/batcheck.h"
 #include "meta/bitmap.h"
-#include "meta/spacemap.h"
-#include "ops/checkbat.h"
 
 #define MAX_NAMED_OVERLAPS 16 /* for more, the search for the other party would take too long */
 
@@ -162,18 +161,18 @@ static void check_place(struct bat_check *check, uint64_t index, uint64_t block,
 	uint64_t size = image->geometry.block_size;
 	char other[64];
 
-	if (offset < HEADER_SECTION_SIZE || offset >= image->view_size) {
+	if (offset < HEADER_SECTION_SIZE || offset >= image_view_size(image)) {
 		report_block(check, PROBLEM_BLOCK_PLACE, index, block,
 			     "is at %#" PRIx64 " (expected within the file's %#" PRIx64
 			     " bytes, behind the first MiB)",
-			     offset, image->view_size);
+			     offset, image_view_size(image));
 		return;
 	}
-	if (!range_within(offset, size, image->view_size))
+	if (!range_within(offset, size, image_view_size(image)))
 		report_block(check, PROBLEM_BLOCK_SHORT, index, block,
 			     "at %#" PRIx64 " goes on behind the end of the file (%#" PRIx64
 			     "): the missing part reads as zeros",
-			     offset, image->view_size);
+			     offset, image_view_size(image));
 	if (take_space(check, index, offset, min_u64(size, image_end(image) - offset), other,
 		       sizeof(other)))
 		report_block(check, PROBLEM_BLOCK_OVERLAP, index, block,
@@ -244,7 +243,7 @@ static void check_bitmap_place(struct bat_check *check, uint64_t index, uint64_t
 				  "BAT: the bitmap of chunk %" PRIu64 " is at %#" PRIx64
 				  " (expected within the file's %#" PRIx64
 				  " bytes, behind the first MiB)",
-				  chunk, offset, image->view_size);
+				  chunk, offset, image_view_size(image));
 		return;
 	}
 	if (take_space(check, index, offset, BITMAP_BLOCK_SIZE, other, sizeof(other)))
@@ -365,7 +364,7 @@ static void report_leaks(struct bat_check *check)
 			vhdx_image_report(image, PROBLEM_FILE_TRAILING_SPACE, start,
 					  "file goes on for %" PRIu64
 					  " bytes behind its last structure",
-					  max_u64(image->view_size, start) - start);
+					  max_u64(image_view_size(image), start) - start);
 			return;
 		}
 		vhdx_image_report(image, PROBLEM_SPACE_LEAKED, start,
@@ -377,7 +376,7 @@ static void report_leaks(struct bat_check *check)
 }
 
 int vhdx_check_bat(struct image *image, vhdx_progress_fn *progress, void *opaque,
-		   struct bat_counts *ret_counts)
+		   struct bat_counts *ret_counts, struct space_map *ret_space)
 {
 	struct bat_check check = {.image = image, .partial_block = NO_BLOCK};
 	int ret = vhdx_space_map_init(&check.space, image_end(image));
@@ -391,6 +390,9 @@ int vhdx_check_bat(struct image *image, vhdx_progress_fn *progress, void *opaque
 		report_leaks(&check);
 		*ret_counts = check.counts;
 	}
-	vhdx_space_map_free(&check.space);
+	if (!ret && ret_space)
+		*ret_space = check.space;
+	else
+		vhdx_space_map_free(&check.space);
 	return ret;
 }
