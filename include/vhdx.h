@@ -10,10 +10,11 @@
  *  - Option structs begin with their size; set it to sizeof(struct ...) and zero the rest. Zero means
  *    the default, and an unknown bit in a flags field is refused with -EINVAL.
  *  - Offsets and lengths are in bytes. "F n" names a section of docs/FORMAT.md, after [MS-VHDX].
- *  - A disk may be read from any number of threads at once. Opening, closing, checking, dumping and
- *    asking for the parent of one struct vhdx need it alone; different disks are independent.
+ *  - A disk may be read, written, zeroed, trimmed and flushed from any number of threads at once.
+ *    Opening, closing, checking, dumping and asking for the parent of one struct vhdx need it alone;
+ *    different disks are independent.
  *  - Nothing that is opened for reading is ever written, and nothing but regular files is opened as a
- *    parent.
+ *    parent; parents are never written.
  */
 #ifndef VHDX_H
 #define VHDX_H
@@ -134,7 +135,7 @@ struct vhdx_io {
 	ssize_t (*preadv)(void *opaque, const struct iovec *iov, int iovcnt, uint64_t offset);
 	/** Writes at @offset, extending the storage; returns the bytes written. NULL: read-only. */
 	ssize_t (*pwritev)(void *opaque, const struct iovec *iov, int iovcnt, uint64_t offset);
-	/** Makes every completed write and size change durable. NULL: nothing to do. */
+	/** Makes every completed write, size change, punch and zero durable. NULL: nothing to do. */
 	int (*flush)(void *opaque);
 	int (*get_size)(void *opaque, uint64_t *ret_size);
 	/** Cuts or grows; growth reads as zeros. NULL: the size is fixed. */
@@ -187,6 +188,16 @@ VHDX_API int vhdx_file_io(const char *path, uint32_t flags, struct vhdx_io *ret_
  * the image's error if there is a fatal one. A missing parent is no error either.
  */
 #define VHDX_OPEN_EXAMINE 0x10u
+/**
+ * Open for writing too. The file is locked against every other user, QEMU's processes included; a log
+ * that must be replayed is replayed to the file (F 4.4). Nothing else is written before the first
+ * change of the disk. Not with EXAMINE or FORCE_SHARE.
+ */
+#define VHDX_OPEN_WRITE 0x20u
+/** Never make the file sparse, for hosts that refuse such files: nothing is punched, growth is reserved. */
+#define VHDX_OPEN_NO_HOLES 0x40u
+/** Write also where the file system has no locks; the caller keeps others out. */
+#define VHDX_OPEN_NO_LOCK 0x80u
 
 struct vhdx_open_options {
 	size_t size;
@@ -207,24 +218,36 @@ struct vhdx_open_options {
 };
 
 /**
- * Opens the virtual disk in the file at @path, and its parents (F 8), for reading. A log that must be
- * replayed is replayed in memory (F 4.4). @options may be NULL.
+ * Opens the virtual disk in the file at @path, and its parents (F 8), for reading, or with
+ * VHDX_OPEN_WRITE for writing. A log that must be replayed is replayed in memory (F 4.4), or, of a file
+ * that is opened for writing, to the file. @options may be NULL.
  *
  * Parents are looked for at the locator's relative_path, then under the last component of its other
  * paths, beside the child and in each parent_dirs. Symbolic links are resolved first, and nothing
  * outside those folders is opened without VHDX_OPEN_ANY_PARENT.
  *
- * Fails with -EUCLEAN, -ENOTSUP, -ENOENT (a parent is missing), -EAGAIN (locked by a writer), or as
- * open(2). Takes at most a few MiB of memory, whatever the disk's size.
+ * A writable open of an image that needs repair first is refused with -EUCLEAN; of one that an image
+ * beside it names as its parent it warns, for writing breaks that child.
+ *
+ * Fails with -EUCLEAN, -ENOTSUP, -ENOENT (a parent is missing), -EAGAIN (in use by another process), or
+ * as open(2). Takes at most a few MiB of memory, whatever the disk's size.
  */
 VHDX_API int vhdx_open(const char *path, const struct vhdx_open_options *options,
 		       struct vhdx **ret_disk);
 
-/** As vhdx_open, on storage of the caller's own. Success takes @io over: vhdx_close closes it. */
+/**
+ * As vhdx_open, on storage of the caller's own. Success takes @io over: vhdx_close closes it. After a
+ * failure it is the caller's, with the lock that may have been taken.
+ */
 VHDX_API int vhdx_open_io(const struct vhdx_io *io, const struct vhdx_open_options *options,
 			  struct vhdx **ret_disk);
 
-/** Closes the disk and its parents and frees all, whatever it returns. NULL is allowed. */
+/**
+ * Closes the disk and its parents and frees all, whatever it returns. NULL is allowed. A disk that was
+ * changed is closed cleanly: every change made durable, the log emptied, space that the file grew by
+ * and that was not used given back. On failure (the storage's errno) the image is as after a crash: what
+ * was flushed is there, and the next open replays the log.
+ */
 VHDX_API int vhdx_close(struct vhdx *disk);
 
 /** 1 when the file at @path begins as VHDX images do (F 1.1), 0 when it does not; < 0: an errno. */
@@ -241,7 +264,8 @@ enum vhdx_type {
 enum vhdx_log_state {
 	VHDX_LOG_CLEAN = 0, /**< nothing to replay: LogGuid is zero */
 	VHDX_LOG_EMPTY = 1, /**< not closed cleanly, but the log changes nothing */
-	VHDX_LOG_DIRTY = 2, /**< there are changes to replay; reads see them */
+	/** There are changes to replay; reads see them. Of a disk that was changed: until it is closed. */
+	VHDX_LOG_DIRTY = 2,
 	VHDX_LOG_CORRUPT =
 		3, /**< LogGuid is set, and no complete sequence of entries can be found */
 };
@@ -271,7 +295,8 @@ struct vhdx_info {
 	uint64_t log_length;
 
 	enum vhdx_log_state log_state;
-	uint64_t log_entries; /**< in the active sequence */
+	uint64_t log_entries;	   /**< in the active sequence */
+	uint64_t replayed_entries; /**< that this open replayed to the file (VHDX_OPEN_WRITE) */
 
 	uint64_t bat_offset;
 	uint64_t bat_length;
@@ -301,6 +326,12 @@ VHDX_API int vhdx_get_info(const struct vhdx *disk, struct vhdx_info *ret_info);
  * parent was not found or does not fit; NULL when there is none. Open parents have their own.
  */
 VHDX_API const struct vhdx_error *vhdx_get_fault(const struct vhdx *disk);
+
+/**
+ * What refuses a writable open of the image of @disk, though it can be read: it must be repaired first;
+ * NULL when nothing that is known without reading its BAT does.
+ */
+VHDX_API const struct vhdx_error *vhdx_get_write_fault(const struct vhdx *disk);
 
 /** The open parent of a differencing disk, or NULL. It belongs to @disk: do not close it. */
 VHDX_API struct vhdx *vhdx_get_parent(const struct vhdx *disk);
@@ -339,6 +370,55 @@ VHDX_API int vhdx_pread(struct vhdx *disk, void *buf, size_t count, uint64_t off
 
 /** As vhdx_pread, into @iovcnt buffers one after the other. */
 VHDX_API int vhdx_preadv(struct vhdx *disk, const struct iovec *iov, int iovcnt, uint64_t offset);
+
+/** On vhdx_pwrite, vhdx_zero and vhdx_trim: force unit access, as a vhdx_flush afterwards. */
+#define VHDX_FUA 0x1u
+/** vhdx_zero: whole blocks may give up their space in the file, and parts of blocks become holes. */
+#define VHDX_ZERO_MAY_UNMAP 0x2u
+/** vhdx_zero: fail with -EOPNOTSUPP rather than write zeros one by one. */
+#define VHDX_ZERO_FAST 0x4u
+
+/**
+ * Writes @count bytes at @offset of the disk, any alignment. @flags: VHDX_FUA. The disk must be open
+ * with VHDX_OPEN_WRITE (-EROFS). The change is durable after a later vhdx_flush; until then a crash
+ * leaves of each logical sector its old or its new contents. The first change of a session gives the
+ * image a new DataWriteGuid (F 2.3), by which children know their parent.
+ *
+ * Fails with -EINVAL past the end of the disk; -ENOSPC when the file cannot grow, which leaves the disk
+ * usable and the range's contents old or new; -EUCLEAN when the image must be repaired first, or at a
+ * damaged block; or as the storage does. After a failure of the storage that leaves in doubt what it
+ * holds, every further change fails with that error, and reading goes on. Thread-safe; requests over
+ * several blocks are not atomic.
+ */
+VHDX_API int vhdx_pwrite(struct vhdx *disk, const void *buf, size_t count, uint64_t offset,
+			 uint32_t flags);
+
+/** As vhdx_pwrite, from @iovcnt buffers one after the other. */
+VHDX_API int vhdx_pwritev(struct vhdx *disk, const struct iovec *iov, int iovcnt, uint64_t offset,
+			  uint32_t flags);
+
+/**
+ * Makes @length bytes at @offset of the disk read as zeros. @flags: VHDX_FUA, VHDX_ZERO_MAY_UNMAP,
+ * VHDX_ZERO_FAST. What reads as zeros already is left alone; a fixed disk keeps every block. Durability,
+ * errors and threads as vhdx_pwrite; with FAST, -EOPNOTSUPP may come after a part was done.
+ */
+VHDX_API int vhdx_zero(struct vhdx *disk, uint64_t offset, uint64_t length, uint32_t flags);
+
+/**
+ * The guest needs @length bytes at @offset of the disk no more: whole blocks become UNMAPPED and give up
+ * their space, parts of blocks become holes where the file system can. Afterwards each sector reads as
+ * zeros, or as before where nothing was to be gained (a part of a block that is the parent's). @flags:
+ * VHDX_FUA. A fixed disk keeps every block. Durability, errors and threads as vhdx_pwrite.
+ */
+VHDX_API int vhdx_trim(struct vhdx *disk, uint64_t offset, uint64_t length, uint32_t flags);
+
+/**
+ * Makes everything durable that was written, zeroed or trimmed before the call: one flush of the file,
+ * or two when recycled space or a parent's sectors are concerned (F 9.2). Calls of several threads at
+ * once share their flushes. Fails as the storage does; a failed flush makes every later change fail
+ * too. Does nothing on a disk that is only read. Thread-safe.
+ */
+VHDX_API int vhdx_flush(struct vhdx *disk);
 
 enum vhdx_extent_type {
 	VHDX_EXTENT_DATA = 0,	/**< in a file of the chain, at file_offset */

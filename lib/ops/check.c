@@ -169,6 +169,8 @@ int vhdx_check(struct vhdx *disk, const struct vhdx_check_options *options,
 			"vhdx_check: no disk, or the size of struct vhdx_check_result is not set");
 	int ret = take_options(options, &check);
 
+	if (!ret && disk_is_writable(disk)) /* so that the file holds everything */
+		ret = vhdx_flush(disk);
 	for (const struct vhdx *d = disk; d; d = next_image(&check, d))
 		check.bytes_in_all += d->image.known & VHDX_KNOWN_GEOMETRY ? d->image.bat.length
 									   : 0;

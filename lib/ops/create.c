@@ -42,9 +42,14 @@ static int open_parent(const struct vhdx_create_options *options, struct lineage
 
 	if (!options->parent)
 		return vhdx_fail_argument("a differencing disk without a parent");
-	if (options->parent_options && options->parent_options->flags & VHDX_OPEN_EXAMINE)
+	uint32_t flags = options->parent_options ? options->parent_options->flags : 0;
+
+	if (flags & VHDX_OPEN_EXAMINE)
 		return vhdx_fail_argument(
 			"a parent opened with VHDX_OPEN_EXAMINE (expected a sound one)");
+	if (flags & VHDX_OPEN_WRITE)
+		return vhdx_fail_argument(
+			"a parent opened with VHDX_OPEN_WRITE (expected it to be read only)");
 	int ret = vhdx_open(options->parent, options->parent_options, &lineage->parent);
 
 	if (ret)

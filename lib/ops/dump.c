@@ -339,6 +339,23 @@ static bool visitor_is_complete(const struct vhdx_dump_visitor *visitor)
 	       visitor->number && visitor->offset && visitor->boolean && visitor->string;
 }
 
+/* Of a disk that is being written, the file holds everything after a flush, its log too. */
+static int dump_written(struct vhdx *disk, int (*function)(const struct dump *dump),
+			const struct vhdx_dump_visitor *visitor)
+{
+	struct image image;
+	struct dump dump = {visitor, &image};
+	int ret = vhdx_flush(disk);
+
+	if (ret)
+		return ret;
+	ret = vhdx_image_load(&image, disk->name, &disk->file, NULL, NULL);
+	if (!ret)
+		ret = function(&dump);
+	vhdx_image_free(&image);
+	return ret;
+}
+
 int vhdx_dump(struct vhdx *disk, enum vhdx_structure structure,
 	      const struct vhdx_dump_visitor *visitor)
 {
@@ -354,5 +371,6 @@ int vhdx_dump(struct vhdx *disk, enum vhdx_structure structure,
 			(int)structure);
 	struct dump dump = {visitor, &disk->image};
 
-	return dumps[structure](&dump);
+	return disk_is_writable(disk) ? dump_written(disk, dumps[structure], visitor)
+				      : dumps[structure](&dump);
 }

@@ -13,8 +13,7 @@
 #include "base/guid.h"
 #include "store/io.h"
 #include "vdisk/disk.h"
-
-static const char *const path_keys[] = {KEY_RELATIVE_PATH, KEY_VOLUME_PATH, KEY_WIN32_PATH};
+#include "vdisk/parentage.h"
 
 /* The search for the parent of one disk. */
 struct search {
@@ -63,28 +62,11 @@ static void note_failure(struct search *search, const char *key, const char *pat
 	vhdx_error_keep(&search->error);
 }
 
-/* F 8: the parent's current DataWriteGuid equals one of the child's linkages, of which zero is none. */
-static bool linkage_matches(const struct vhdx *child, const struct vhdx *parent)
-{
-	static const char *const keys[] = {KEY_LINKAGE, KEY_LINKAGE_2};
-	const struct vhdx_guid *guid = &parent->info.data_write_guid;
-
-	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
-		const char *text = vhdx_locator_get(&child->image.locator, keys[i]);
-		struct vhdx_guid linkage;
-
-		if (text && !vhdx_guid_parse(text, &linkage) && !guid_is_zero(&linkage) &&
-		    guid_equal(&linkage, guid))
-			return true;
-	}
-	return false;
-}
-
 static int check_linkage(struct search *search, const struct vhdx *parent)
 {
 	char text[VHDX_GUID_TEXT_SIZE];
 
-	if (linkage_matches(search->child, parent))
+	if (vhdx_linkage_matches(&search->child->image.locator, &parent->info.data_write_guid))
 		return 0;
 	if (allows(search, VHDX_OPEN_IGNORE_ID_MISMATCH)) {
 		vhdx_disk_warn(
@@ -101,17 +83,21 @@ static int check_linkage(struct search *search, const struct vhdx *parent)
 		search->child->info.parent_linkage);
 }
 
-static int check_ancestors(const struct search *search, const struct vhdx *parent)
+/* Before the storage is locked, for the lock of a leaf that is written would be in the way. */
+static int check_ancestors(const struct search *search, const struct vhdx_io *io, const char *name)
 {
+	struct file_identity identity;
+
+	if (!vhdx_file_identity(io, &identity))
+		return 0;
 	for (const struct vhdx *disk = search->leaf; disk; disk = disk->parent)
-		if (disk->has_identity && parent->has_identity &&
-		    disk->identity.device == parent->identity.device &&
-		    disk->identity.inode == parent->identity.inode)
+		if (disk->has_identity && disk->identity.device == identity.device &&
+		    disk->identity.inode == identity.inode)
 			return vhdx_fail(-EUCLEAN, PROBLEM_CHAIN_CYCLE, search->child->name,
 					 locator_place(search),
 					 "its parent %s is its own descendant (expected a chain "
 					 "without a circle)",
-					 parent->name);
+					 name);
 	return 0;
 }
 
@@ -133,17 +119,10 @@ static int check_sectors(const struct search *search, const struct vhdx *parent)
 static int check_parent(struct search *search, const struct vhdx *parent,
 			enum vhdx_candidate_state *ret_state)
 {
-	int ret = check_ancestors(search, parent);
+	int ret = check_linkage(search, parent);
 
-	*ret_state = VHDX_PARENT_UNUSABLE;
-	if (ret)
-		return ret;
-	ret = check_linkage(search, parent);
-	if (ret) {
-		*ret_state = VHDX_PARENT_MISMATCH;
-		return ret;
-	}
-	return check_sectors(search, parent);
+	*ret_state = ret ? VHDX_PARENT_MISMATCH : VHDX_PARENT_UNUSABLE;
+	return ret ? ret : check_sectors(search, parent);
 }
 
 /*
@@ -154,7 +133,14 @@ static int try_storage(struct search *search, struct vhdx_io *io, const char *ke
 {
 	enum vhdx_candidate_state state = VHDX_PARENT_UNUSABLE;
 	struct vhdx *parent = NULL;
-	int ret = vhdx_disk_open_one(io, path, &search->request, &parent);
+	int ret = check_ancestors(search, io, path);
+
+	if (ret) {
+		note_failure(search, key, path, state);
+		vhdx_io_close(io);
+		return ret;
+	}
+	ret = vhdx_disk_open_one(io, path, &search->request, &parent);
 	bool opened = !ret;
 
 	if (opened && !(parent->info.known & VHDX_KNOWN_HEADER)) { /* examined, and no image */
@@ -291,39 +277,19 @@ static int try_path(struct search *search, const char *key, const char *folder, 
 	return try_storage(search, &io, key, resolved);
 }
 
-/* Windows separators become ours, and a leading ".\" goes (F 8). */
-static char *native_path(const char *path)
-{
-	char *copy = strdup(path + (path[0] == '.' && path[1] == '\\' ? 2 : 0));
-
-	for (char *at = copy; at && *at; at++)
-		if (*at == '\\')
-			*at = '/';
-	return copy;
-}
-
-static const char *last_component(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	const char *name = slash ? slash + 1 : path;
-
-	return strcmp(name, "") != 0 && strcmp(name, ".") != 0 && strcmp(name, "..") != 0 ? name
-											  : NULL;
-}
-
 /* The relative path as it is; of any path its last component beside the child and in the given folders. */
 static int try_key(struct search *search, const char *key)
 {
 	const char *value = vhdx_locator_get(&search->child->image.locator, key);
 	const char *const *dirs = search->request.options.parent_dirs;
-	auto_free char *path = value ? native_path(value) : NULL;
+	auto_free char *path = value ? vhdx_native_path(value) : NULL;
 	int ret = 0;
 
 	if (!value)
 		return 0;
 	if (!path)
 		return vhdx_fail_memory();
-	const char *name = last_component(path);
+	const char *name = vhdx_last_component(path);
 
 	if (!strcmp(key, KEY_RELATIVE_PATH))
 		ret = try_path(search, key, search->folder, path);
@@ -397,9 +363,9 @@ static int run_search(struct search *search)
 		slash[slash == resolved] = 0;
 		search->folder = resolved;
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(path_keys) && !search->parent && !ret; i++)
-		ret = calls_back ? try_callback(search, path_keys[i])
-				 : try_key(search, path_keys[i]);
+	for (size_t i = 0; i < PARENT_PATH_KEYS && !search->parent && !ret; i++)
+		ret = calls_back ? try_callback(search, vhdx_parent_path_keys[i])
+				 : try_key(search, vhdx_parent_path_keys[i]);
 	if (!ret && !search->parent)
 		ret = not_found(search);
 	return ret;
@@ -410,6 +376,7 @@ static int open_parent(struct vhdx *leaf, struct vhdx *child, const struct open_
 	struct search search = {.leaf = leaf, .child = child, .request = *request};
 
 	search.request.shared = leaf->shared;
+	search.request.options.flags &= ~OPEN_WRITE_FLAGS; /* a parent is never written */
 	int ret = run_search(&search);
 
 	vhdx_error_drop(&search.error);

@@ -7,13 +7,18 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/guid.h"
 #include "base/options.h"
+#include "meta/replay.h"
 #include "store/io.h"
 #include "vdisk/disk.h"
+#include "vdisk/writer.h"
 
 #define OPEN_FLAGS \
 	(VHDX_OPEN_NO_PARENT | VHDX_OPEN_ANY_PARENT | VHDX_OPEN_IGNORE_ID_MISMATCH | \
-	 VHDX_OPEN_FORCE_SHARE | VHDX_OPEN_EXAMINE)
+	 VHDX_OPEN_FORCE_SHARE | VHDX_OPEN_EXAMINE | OPEN_WRITE_FLAGS)
+#define READING_FLAGS \
+	(VHDX_OPEN_EXAMINE | VHDX_OPEN_FORCE_SHARE) /* what does not go with writing */
 
 const char *vhdx_version(void)
 {
@@ -26,20 +31,21 @@ void vhdx_disk_warn(const struct open_request *request, const char *name, const 
 		request->options.warning(request->options.opaque, name, text);
 }
 
-/* Where the file system has no locks, reading goes on. */
-static int lock_for_reading(const struct vhdx *disk, const struct open_request *request)
+void vhdx_disk_refresh_info(struct vhdx *disk)
 {
-	if (!disk->file.lock || request->options.flags & VHDX_OPEN_FORCE_SHARE)
-		return 0;
-	int ret = disk->file.lock(disk->file.opaque, 0);
+	const struct image *image = &disk->image;
+	const struct header *header = &image->headers[image->current];
+	struct vhdx_info *info = &disk->info;
 
-	if (ret == -EAGAIN)
-		return vhdx_fail(ret, NO_PROBLEM, disk->name, VHDX_NO_OFFSET,
-				 "is open for writing in another process (expected no writer)");
-	if (ret)
-		vhdx_disk_warn(request, disk->name,
-			       "its file system has no locks: nothing keeps writers out");
-	return 0;
+	info->current_header = image->current + 1;
+	info->sequence_number = header->sequence_number;
+	info->file_write_guid = header->file_write_guid;
+	info->data_write_guid = header->data_write_guid;
+	info->log_guid = header->log_guid;
+	if (disk->writer) /* the log is live, whatever is in it now */
+		info->log_state = guid_is_zero(&header->log_guid) ? VHDX_LOG_CLEAN : VHDX_LOG_DIRTY;
+	info->log_offset = header->log_offset;
+	info->log_length = header->log_length;
 }
 
 static void fill_info(struct vhdx *disk)
@@ -60,17 +66,8 @@ static void fill_info(struct vhdx *disk)
 		.metadata_offset = image->metadata.file_offset,
 		.metadata_length = image->metadata.length,
 	};
-	if (image->current != NO_HEADER) {
-		const struct header *header = &image->headers[image->current];
-
-		info->current_header = image->current + 1;
-		info->sequence_number = header->sequence_number;
-		info->file_write_guid = header->file_write_guid;
-		info->data_write_guid = header->data_write_guid;
-		info->log_guid = header->log_guid;
-		info->log_offset = header->log_offset;
-		info->log_length = header->log_length;
-	}
+	if (image->current != NO_HEADER)
+		vhdx_disk_refresh_info(disk);
 }
 
 static void fill_disk_info(struct vhdx *disk)
@@ -142,18 +139,13 @@ static int set_up_reading(struct vhdx *disk)
 	return ret;
 }
 
-static int load(struct vhdx *disk, const struct open_request *request)
+/* Everything that the file says, from the identifier to the metadata. */
+static int load_image(struct vhdx *disk, const struct open_request *request)
 {
-	disk->has_identity = vhdx_file_identity(&disk->file, &disk->identity);
-	int ret = lock_for_reading(disk, request);
+	int ret = vhdx_image_load(&disk->image, disk->name, &disk->file, NULL, NULL);
 
 	if (!ret)
-		ret = make_shared(disk, request->shared);
-	if (!ret)
-		ret = vhdx_image_load(&disk->image, disk->name, &disk->file, NULL, NULL);
-	if (ret)
-		return ret;
-	ret = count_memory(disk);
+		ret = count_memory(disk);
 	if (ret)
 		return ret;
 	bool unusable = fault_matters(&disk->image, request->options.flags);
@@ -166,6 +158,52 @@ static int load(struct vhdx *disk, const struct open_request *request)
 		return set_up_reading(disk);
 	disk->unreadable = &disk->image.fault;
 	return 0;
+}
+
+static void unload_image(struct vhdx *disk)
+{
+	vhdx_bitmaps_destroy(&disk->bitmaps);
+	vhdx_page_map_destroy(&disk->bat);
+	disk->shared->image_memory -= disk->image.memory;
+	vhdx_image_free(&disk->image);
+}
+
+/* A log that no later open would replay keeps writers out, as what must be repaired does. */
+static void limit_log(struct vhdx *disk)
+{
+	struct image *image = &disk->image;
+
+	if (image->is_locked || image->log.length <= MAX_LOG_LENGTH)
+		return;
+	vhdx_fail(-ENOTSUP, NO_PROBLEM, disk->name,
+		  header_offset(image->current) + offsetof(struct header_disk, log_length),
+		  "header %u: the log is %u bytes long (expected at most %" PRIu64
+		  " in an image that is written)",
+		  image->current + 1, image->log.length, MAX_LOG_LENGTH);
+	image->is_locked = true;
+	vhdx_error_keep(&image->lock_reason);
+}
+
+static int load(struct vhdx *disk, const struct open_request *request)
+{
+	disk->open_flags = request->options.flags;
+	disk->has_identity = vhdx_file_identity(&disk->file, &disk->identity);
+	if (disk_is_writable(disk) && !disk->file.pwritev)
+		return vhdx_fail(-EROFS, NO_PROBLEM, disk->name, VHDX_NO_OFFSET,
+				 "cannot be written (expected storage with pwritev)");
+	int ret = vhdx_disk_lock(disk, request);
+
+	if (!ret)
+		ret = make_shared(disk, request->shared);
+	if (!ret)
+		ret = load_image(disk, request);
+	if (ret)
+		return ret;
+	limit_log(disk);
+	/* Before a byte is written. */
+	return disk_is_writable(disk) && disk->image.is_locked
+		       ? vhdx_error_raise(&disk->image.lock_reason)
+		       : 0;
 }
 
 int vhdx_disk_open_one(struct vhdx_io *io, const char *name, const struct open_request *request,
@@ -199,6 +237,7 @@ static void drop_candidates(struct vhdx *disk)
 
 static void close_one(struct vhdx *disk)
 {
+	vhdx_writer_free(disk);
 	vhdx_bitmaps_destroy(&disk->bitmaps);
 	vhdx_page_map_destroy(&disk->bat);
 	vhdx_image_free(&disk->image);
@@ -212,6 +251,7 @@ static void close_one(struct vhdx *disk)
 int vhdx_close(struct vhdx *disk)
 {
 	struct chain_shared *shared = disk && disk->owns_shared ? disk->shared : NULL;
+	int ret = disk && disk_is_writable(disk) ? vhdx_writer_stop(disk) : 0;
 
 	while (disk) {
 		struct vhdx *parent = disk->parent;
@@ -224,7 +264,7 @@ int vhdx_close(struct vhdx *disk)
 		vhdx_stripes_destroy(&shared->stripes);
 		free(shared);
 	}
-	return 0;
+	return ret;
 }
 
 static int take_options(const struct vhdx_open_options *options, struct open_request *ret_request)
@@ -232,11 +272,45 @@ static int take_options(const struct vhdx_open_options *options, struct open_req
 	*ret_request = (struct open_request){0};
 	int ret = vhdx_adopt_options(options, "vhdx_open_options", sizeof(ret_request->options),
 				     &ret_request->options);
-	uint32_t unknown = ret_request->options.flags & ~OPEN_FLAGS;
+	uint32_t flags = ret_request->options.flags;
 
-	return ret || !unknown
-		       ? ret
-		       : vhdx_fail_argument("vhdx_open_options: unknown flags %#x", unknown);
+	if (ret)
+		return ret;
+	if (flags & ~OPEN_FLAGS)
+		return vhdx_fail_argument("vhdx_open_options: unknown flags %#x",
+					  flags & ~OPEN_FLAGS);
+	if (flags & VHDX_OPEN_WRITE && flags & READING_FLAGS)
+		return vhdx_fail_argument(
+			"vhdx_open_options: VHDX_OPEN_WRITE with EXAMINE or FORCE_SHARE, which are "
+			"for reading");
+	return 0;
+}
+
+/* The chain is complete, so nothing is left that would refuse the open when the file was changed. */
+static int replay_log(struct vhdx *disk, const struct open_request *request)
+{
+	size_t entries = disk->image.log_entries;
+
+	if (guid_is_zero(&disk->image.log.guid))
+		return 0;
+	int ret = vhdx_replay_file(&disk->image, request->options.flags & VHDX_OPEN_NO_HOLES);
+
+	if (ret)
+		return ret;
+	unload_image(disk);
+	ret = load_image(disk, request);
+	disk->info.replayed_entries = entries;
+	return ret;
+}
+
+static int make_writable(struct vhdx *disk, const struct open_request *request)
+{
+	int ret = replay_log(disk, request);
+
+	if (ret)
+		return ret;
+	vhdx_warn_of_children(disk, request);
+	return vhdx_writer_make(disk);
 }
 
 /* Takes @io over. */
@@ -249,6 +323,8 @@ static int open_with_parents(struct vhdx_io *io, const char *name,
 	if (ret)
 		return ret;
 	ret = vhdx_chain_open(disk, request);
+	if (!ret && disk_is_writable(disk))
+		ret = make_writable(disk, request);
 	if (ret)
 		vhdx_close(disk);
 	else
@@ -268,7 +344,8 @@ int vhdx_open(const char *path, const struct vhdx_open_options *options, struct 
 	if (ret)
 		return ret;
 	request.options.open_parent = NULL;
-	ret = vhdx_file_io(path, 0, &io);
+	ret = vhdx_file_io(path, request.options.flags & VHDX_OPEN_WRITE ? VHDX_FILE_WRITE : 0,
+			   &io);
 	return ret ? ret : open_with_parents(&io, path, &request, ret_disk);
 }
 
@@ -316,14 +393,28 @@ int vhdx_probe(const char *path)
 	return identifier.has_signature;
 }
 
+/* Of a disk that is written, the file grows, and its headers change when it passes the gate. */
+static void copy_info(const struct vhdx *disk, struct vhdx_info *ret_info)
+{
+	if (!disk->writer) {
+		*ret_info = disk->info;
+		return;
+	}
+	LOCK_SCOPED(&disk->writer->lock);
+	*ret_info = disk->info;
+	ret_info->file_size = image_view_size(&disk->image);
+}
+
 int vhdx_get_info(const struct vhdx *disk, struct vhdx_info *ret_info)
 {
 	if (!disk || !ret_info || ret_info->size < offsetof(struct vhdx_info, path))
 		return vhdx_fail_argument(
 			"vhdx_get_info: no disk, or the size of struct vhdx_info is not set");
 	size_t size = (size_t)min_u64(ret_info->size, sizeof(*ret_info));
+	struct vhdx_info info;
 
-	memcpy(ret_info, &disk->info, size);
+	copy_info(disk, &info);
+	memcpy(ret_info, &info, size);
 	ret_info->size = size;
 	return 0;
 }
@@ -335,6 +426,11 @@ const struct vhdx_error *vhdx_get_fault(const struct vhdx *disk)
 	if (disk->unreadable == &disk->image.fault)
 		return &disk->image.fault.error;
 	return disk->has_chain_fault ? &disk->chain_fault.error : NULL;
+}
+
+const struct vhdx_error *vhdx_get_write_fault(const struct vhdx *disk)
+{
+	return disk && disk->image.is_locked ? &disk->image.lock_reason.error : NULL;
 }
 
 struct vhdx *vhdx_get_parent(const struct vhdx *disk)

@@ -15,6 +15,8 @@ struct chain_shared {
 	uint64_t image_memory; /* bytes that the images of the chain keep */
 };
 
+struct writer;
+
 struct candidate {
 	const char *key;
 	char *path;
@@ -22,8 +24,12 @@ struct candidate {
 	char *text;
 };
 
+/* What concerns a file that is written: no parent is opened with these. */
+#define OPEN_WRITE_FLAGS (VHDX_OPEN_WRITE | VHDX_OPEN_NO_HOLES | VHDX_OPEN_NO_LOCK)
+
 struct vhdx {
 	char *name;
+	uint32_t open_flags; /* VHDX_OPEN_* */
 	struct vhdx_io file;
 	struct image image;
 	struct vhdx_info info;
@@ -33,6 +39,8 @@ struct vhdx {
 	bool owns_shared;
 	bool has_identity;
 	struct file_identity identity;
+
+	struct writer *writer; /* of a disk that is open for writing */
 
 	struct vhdx *parent;
 	struct candidate *candidates; /* where the parent was looked for */
@@ -61,7 +69,27 @@ static inline int disk_check_readable(const struct vhdx *disk)
 	return disk->unreadable ? vhdx_error_raise(disk->unreadable) : 0;
 }
 
+static inline bool disk_is_writable(const struct vhdx *disk)
+{
+	return disk->open_flags & VHDX_OPEN_WRITE;
+}
+
+/* The headers, and the state of the log, changed: vhdx_get_info tells so. */
+void vhdx_disk_refresh_info(struct vhdx *disk);
+
 void vhdx_disk_warn(const struct open_request *request, const char *name, const char *text);
+
+/*
+ * Keeps others from writing the file, and from reading it too when it is opened for writing. -EAGAIN when
+ * another open file description is in the way.
+ */
+int vhdx_disk_lock(const struct vhdx *disk, const struct open_request *request);
+
+/*
+ * Warns of images beside the file of @disk that name it as their parent: they break when it is written.
+ * What cannot be read is passed over.
+ */
+void vhdx_warn_of_children(const struct vhdx *disk, const struct open_request *request);
 
 /* Finds and opens the parents of @leaf. With EXAMINE, faults are kept in the disks and no failure. */
 int vhdx_chain_open(struct vhdx *leaf, const struct open_request *request);

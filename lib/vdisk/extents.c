@@ -33,15 +33,15 @@ static int split_at_hole(struct mapping *mapping)
 static int next_piece(struct vhdx *disk, uint64_t offset, uint64_t length, uint32_t flags,
 		      struct mapping *ret_mapping)
 {
-	pthread_rwlock_t *stripe =
+	struct stripe *stripe =
 		stripe_of(&disk->shared->stripes, offset / disk->image.parameters.block_size);
 
-	pthread_rwlock_rdlock(stripe);
+	vhdx_stripe_lock_shared(stripe);
 	int ret = vhdx_map(disk, offset, length, flags & VHDX_EXTENTS_THIS_LAYER, ret_mapping);
 
 	if (!ret && ret_mapping->type == VHDX_EXTENT_DATA && flags & VHDX_EXTENTS_FILE_HOLES)
 		ret = split_at_hole(ret_mapping);
-	pthread_rwlock_unlock(stripe);
+	vhdx_stripe_unlock_shared(stripe);
 	vhdx_page_cache_trim(&disk->shared->cache, vhdx_stripes_grace, &disk->shared->stripes);
 	return ret;
 }

@@ -1,78 +1,65 @@
 /* SPDX-License-Identifier: MIT */
-/* Reading the disk: block by block under the block's stripe, each piece from the file that holds it. */
+/* Reading, writing, zeroing, trimming and flushing the disk: requests are checked here, and cut into blocks. */
 #include <errno.h>
 #include <inttypes.h>
 
 #include "store/io.h"
-#include "vdisk/disk.h"
+#include "vdisk/discard.h"
+#include "vdisk/read.h"
+#include "vdisk/write.h"
 
-static int read_piece(const struct mapping *mapping, const struct iovec *iov, int iovcnt,
-		      uint64_t skip)
+static void trim_pages(struct vhdx *disk)
 {
-	if (mapping->type != VHDX_EXTENT_DATA) {
-		iov_zero(iov, iovcnt, skip, mapping->length);
-		return 0;
-	}
-	const struct vhdx *layer = mapping->layer;
-	int ret = vhdx_io_readv(layer->image.view, iov, iovcnt, skip, mapping->length,
-				mapping->file_offset);
-
-	return ret ? vhdx_fail(ret, NO_PROBLEM, layer->name, mapping->file_offset,
-			       "%" PRIu64 " bytes of a block cannot be read", mapping->length)
-		   : 0;
+	vhdx_page_cache_trim(&disk->shared->cache, vhdx_stripes_grace, &disk->shared->stripes);
 }
 
-/* Reads up to @length bytes, all of one block. *ret_done of them were read. */
-static int read_in_block(struct vhdx *disk, uint64_t offset, uint64_t length,
-			 const struct iovec *iov, int iovcnt, uint64_t skip, uint64_t *ret_done)
+static int check_range(const struct vhdx *disk, const char *what, uint64_t offset, uint64_t length)
 {
-	pthread_rwlock_t *stripe =
-		stripe_of(&disk->shared->stripes, offset / disk->image.parameters.block_size);
-	uint64_t done = 0;
-	int ret = 0;
+	if (range_within(offset, length, disk->image.virtual_size))
+		return 0;
+	return vhdx_fail(-EINVAL, NO_PROBLEM, disk->name, VHDX_NO_OFFSET,
+			 "cannot %s %" PRIu64 " bytes at %" PRIu64 " of the disk (it has %" PRIu64
+			 ")",
+			 what, length, offset, disk->image.virtual_size);
+}
 
-	pthread_rwlock_rdlock(stripe);
-	while (done < length && !ret) {
-		struct mapping mapping;
+/* What is left of the block at @offset, at most @length. */
+static uint64_t part_in_block(const struct vhdx *disk, uint64_t offset, uint64_t length)
+{
+	uint32_t block_size = disk->image.parameters.block_size;
 
-		ret = vhdx_map(disk, offset + done, length - done, false, &mapping);
-		if (!ret)
-			ret = read_piece(&mapping, iov, iovcnt, skip + done);
-		if (!ret)
-			done += mapping.length;
-	}
-	pthread_rwlock_unlock(stripe);
-	*ret_done = done;
+	return min_u64(length, block_size - offset % block_size);
+}
+
+/* ---- Reading ---- */
+
+static int read_part(struct vhdx *disk, uint64_t offset, uint64_t length, const struct iovec *iov,
+		     int iovcnt, uint64_t skip)
+{
+	struct stripe *stripe = stripe_of(&disk->shared->stripes, disk_block_of(disk, offset));
+
+	vhdx_stripe_lock_shared(stripe);
+	int ret = vhdx_read_in_block(disk, offset, length, iov, iovcnt, skip);
+
+	vhdx_stripe_unlock_shared(stripe);
 	return ret;
 }
 
 int vhdx_preadv(struct vhdx *disk, const struct iovec *iov, int iovcnt, uint64_t offset)
 {
 	uint64_t size;
-	uint64_t done = 0;
 
 	if (!disk || (!iov && iovcnt) || vhdx_iov_size(iov, iovcnt, &size))
 		return vhdx_fail_argument("vhdx_preadv: no disk, or buffers that are none");
 	int ret = disk_check_readable(disk);
 
-	if (ret)
-		return ret;
-	if (!range_within(offset, size, disk->image.virtual_size))
-		return vhdx_fail(-EINVAL, NO_PROBLEM, disk->name, VHDX_NO_OFFSET,
-				 "cannot read %" PRIu64 " bytes at %" PRIu64
-				 " of the disk (it has %" PRIu64 ")",
-				 size, offset, disk->image.virtual_size);
-	uint32_t block_size = disk->image.parameters.block_size;
-
-	while (done < size && !ret) {
-		uint64_t at = offset + done;
-		uint64_t part = min_u64(size - done, block_size - at % block_size);
-		uint64_t read = 0;
-
-		ret = read_in_block(disk, at, part, iov, iovcnt, done, &read);
-		done += read;
+	if (!ret)
+		ret = check_range(disk, "read", offset, size);
+	for (uint64_t done = 0, part; done < size && !ret; done += part) {
+		part = part_in_block(disk, offset + done, size - done);
+		ret = read_part(disk, offset + done, part, iov, iovcnt, done);
 	}
-	vhdx_page_cache_trim(&disk->shared->cache, vhdx_stripes_grace, &disk->shared->stripes);
+	trim_pages(disk); /* also when the read failed: on the way it may have loaded pages */
 	return ret;
 }
 
@@ -83,4 +70,120 @@ int vhdx_pread(struct vhdx *disk, void *buf, size_t count, uint64_t offset)
 	if (!buf && count)
 		return vhdx_fail_argument("vhdx_pread: no buffer");
 	return vhdx_preadv(disk, &iov, 1, offset);
+}
+
+/* ---- Writing ---- */
+
+/* Without its parent, a child's sectors read as zeros that are not. */
+static int check_writable(const struct vhdx *disk)
+{
+	if (!disk->writer)
+		return vhdx_fail(-EROFS, NO_PROBLEM, disk->name, VHDX_NO_OFFSET,
+				 "is not open for writing");
+	if (image_has_parent(&disk->image) && !disk->parent)
+		return vhdx_fail(-EROFS, NO_PROBLEM, disk->name, VHDX_NO_OFFSET,
+				 "cannot be changed without its parent");
+	return 0;
+}
+
+/* Ends a request for a change that was done as far as @ret says. */
+static int finish_change(struct vhdx *disk, int ret, uint32_t flags)
+{
+	trim_pages(disk);
+	return !ret && flags & VHDX_FUA ? vhdx_flush(disk) : ret;
+}
+
+static int write_parts(struct vhdx *disk, const struct iovec *iov, int iovcnt, uint64_t offset,
+		       uint64_t size)
+{
+	int ret = size ? vhdx_gate_pass(disk, GATE_DATA) : 0;
+
+	for (uint64_t done = 0, part; done < size && !ret; done += part) {
+		part = part_in_block(disk, offset + done, size - done);
+		struct block_write write = {
+			.disk = disk,
+			.offset = offset + done,
+			.length = part,
+			.iov = iov,
+			.iovcnt = iovcnt,
+			.skip = done,
+		};
+
+		ret = vhdx_block_write(&write);
+	}
+	return ret;
+}
+
+int vhdx_pwritev(struct vhdx *disk, const struct iovec *iov, int iovcnt, uint64_t offset,
+		 uint32_t flags)
+{
+	uint64_t size;
+
+	if (!disk || (!iov && iovcnt) || vhdx_iov_size(iov, iovcnt, &size) || flags & ~VHDX_FUA)
+		return vhdx_fail_argument(
+			"vhdx_pwritev: no disk, buffers that are none, or unknown flags %#x",
+			flags);
+	int ret = check_writable(disk);
+
+	if (!ret)
+		ret = check_range(disk, "write", offset, size);
+	return ret ? ret : finish_change(disk, write_parts(disk, iov, iovcnt, offset, size), flags);
+}
+
+int vhdx_pwrite(struct vhdx *disk, const void *buf, size_t count, uint64_t offset, uint32_t flags)
+{
+	struct iovec iov = {(void *)(uintptr_t)buf, count};
+
+	if (!buf && count)
+		return vhdx_fail_argument("vhdx_pwrite: no buffer");
+	return vhdx_pwritev(disk, &iov, 1, offset, flags);
+}
+
+/* ---- Zeroing and trimming ---- */
+
+static int discard_range(const struct discard *discard, const char *what, uint64_t offset,
+			 uint64_t length, uint32_t flags)
+{
+	int ret = check_writable(discard->disk);
+
+	if (!ret)
+		ret = check_range(discard->disk, what, offset, length);
+	return ret ? ret
+		   : finish_change(discard->disk, vhdx_discard(discard, offset, length), flags);
+}
+
+int vhdx_zero(struct vhdx *disk, uint64_t offset, uint64_t length, uint32_t flags)
+{
+	if (!disk || flags & ~(VHDX_FUA | VHDX_ZERO_MAY_UNMAP | VHDX_ZERO_FAST))
+		return vhdx_fail_argument("vhdx_zero: no disk, or unknown flags %#x", flags);
+	struct discard discard = {
+		.disk = disk,
+		.may_unmap = flags & VHDX_ZERO_MAY_UNMAP,
+		.fast = flags & VHDX_ZERO_FAST,
+	};
+
+	return discard_range(&discard, "zero", offset, length, flags);
+}
+
+int vhdx_trim(struct vhdx *disk, uint64_t offset, uint64_t length, uint32_t flags)
+{
+	if (!disk || flags & ~VHDX_FUA)
+		return vhdx_fail_argument("vhdx_trim: no disk, or unknown flags %#x", flags);
+	struct discard discard = {.disk = disk, .is_trim = true, .may_unmap = true};
+
+	return discard_range(&discard, "trim", offset, length, flags);
+}
+
+/* ---- Flushing ---- */
+
+int vhdx_flush(struct vhdx *disk)
+{
+	if (!disk)
+		return vhdx_fail_argument("vhdx_flush: no disk");
+	struct writer *writer = disk->writer;
+
+	/* Before the first change there is nothing that could be lost. */
+	if (!writer || atomic_load_explicit(&writer->passed, memory_order_acquire) == GATE_CLOSED)
+		return 0;
+	return vhdx_journal_commit(&writer->journal);
 }

@@ -27,14 +27,14 @@ static int map_data(const struct vhdx *layer, const struct piece *piece,
 	const struct image *image = &layer->image;
 	uint64_t start = bat_entry_offset(piece->entry);
 
-	if (start < HEADER_SECTION_SIZE || start >= image->view_size)
+	if (start < HEADER_SECTION_SIZE || start >= image_view_size(image))
 		return vhdx_fail(-EUCLEAN, PROBLEM_BLOCK_PLACE, image->name,
 				 entry_place(image, piece->block),
 				 "BAT: block %" PRIu64 " is at %#" PRIx64
 				 " (expected within the file's %#" PRIx64
 				 " bytes, behind the first MiB)",
-				 piece->block, start, image->view_size);
-	uint64_t held = image->view_size - start;
+				 piece->block, start, image_view_size(image));
+	uint64_t held = image_view_size(image) - start;
 	bool here = piece->in_block < held;
 
 	*ret_mapping = (struct mapping){

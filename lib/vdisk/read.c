@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* Reading within one block, from whichever file of the chain holds each piece. */
+#include <inttypes.h>
+
+#include "store/io.h"
+#include "vdisk/read.h"
+
+static int read_piece(const struct mapping *mapping, const struct iovec *iov, int iovcnt,
+		      uint64_t skip)
+{
+	if (mapping->type != VHDX_EXTENT_DATA) {
+		iov_zero(iov, iovcnt, skip, mapping->length);
+		return 0;
+	}
+	const struct vhdx *layer = mapping->layer;
+	int ret = vhdx_io_readv(layer->image.view, iov, iovcnt, skip, mapping->length,
+				mapping->file_offset);
+
+	return ret ? vhdx_fail_io(ret, layer->name, mapping->file_offset,
+				  "%" PRIu64 " bytes of a block cannot be read", mapping->length)
+		   : 0;
+}
+
+int vhdx_read_in_block(struct vhdx *disk, uint64_t offset, uint64_t length, const struct iovec *iov,
+		       int iovcnt, uint64_t skip)
+{
+	uint64_t done = 0;
+	int ret = 0;
+
+	while (done < length && !ret) {
+		struct mapping mapping;
+
+		ret = vhdx_map(disk, offset + done, length - done, false, &mapping);
+		if (!ret)
+			ret = read_piece(&mapping, iov, iovcnt, skip + done);
+		if (!ret)
+			done += mapping.length;
+	}
+	return ret;
+}
