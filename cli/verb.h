@@ -38,5 +38,6 @@ extern const struct verb verb_create;
 extern const struct verb verb_dump;
 extern const struct verb verb_info;
 extern const struct verb verb_map;
+extern const struct verb verb_replay;
 
 #endif
