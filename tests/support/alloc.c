@@ -13,6 +13,7 @@ static size_t peak;
 static size_t base;
 static unsigned long until_failure;
 static bool failed;
+static unsigned paused;
 
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
@@ -28,7 +29,7 @@ void __wrap_free(void *memory);
 
 static bool refuse(void)
 {
-	if (!until_failure || --until_failure)
+	if (paused || !until_failure || --until_failure)
 		return false;
 	failed = true;
 	return true;
@@ -126,6 +127,14 @@ void alloc_fail_nth(unsigned long nth)
 {
 	until_failure = nth;
 	failed = false;
+}
+
+void alloc_pause(bool pause)
+{
+	if (pause)
+		paused++;
+	else
+		paused--;
 }
 
 bool alloc_has_failed(void)

@@ -20,6 +20,9 @@ void alloc_reset_peak(void);
 /* The @nth allocation from now on fails, counted from 1; 0: none does. */
 void alloc_fail_nth(unsigned long nth);
 
+/* Between true and false no allocation fails, and none of them counts as one: it is the test's own. */
+void alloc_pause(bool pause);
+
 /* Has it? */
 bool alloc_has_failed(void);
 

@@ -7,6 +7,7 @@
 #include "support/fixture.h"
 
 uint64_t current_seed;
+uint64_t current_step;
 
 void check_failed(const char *file, int line, const char *format, ...)
 {
@@ -16,7 +17,8 @@ void check_failed(const char *file, int line, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	print_error("seed %llu: %s\n", (unsigned long long)current_seed, text);
+	print_error("seed %llu, step %llu: %s\n", (unsigned long long)current_seed,
+		    (unsigned long long)current_step, text);
 	_fail(file, line);
 	__builtin_unreachable();
 }

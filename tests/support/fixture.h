@@ -10,6 +10,9 @@
 /* The seed that runs; failures print it. */
 extern uint64_t current_seed;
 
+/* The operation of that seed that runs, where a test counts them. */
+extern uint64_t current_step;
+
 /* Fails the test, with the seed, unless @condition holds. */
 #define CHECK(condition, ...) \
 	do { \

@@ -283,6 +283,27 @@ static void write_runs(struct rng *rng, struct layer *layer, const struct layer_
 	}
 }
 
+/* A block that was there once, and is NOT_PRESENT now, may have left its bits behind. */
+static void write_leftover_bits(const struct rng *rng, struct layer *layer, uint64_t chunk,
+				uint64_t bitmap)
+{
+	struct rng own = *rng; /* the rest of the image stays as it was */
+	uint64_t sectors = layer->block_size / layer->sector_size;
+	uint64_t first = chunk * layer->chunk_ratio;
+	uint64_t end = first + layer->chunk_ratio < layer->blocks ? first + layer->chunk_ratio
+								  : layer->blocks;
+
+	for (unsigned i = 0; i < 3; i++) {
+		uint64_t block = rng_between(&own, first, end - 1);
+
+		if (!layer_find_block(layer, block))
+			write_bits(&layer->file, bitmap,
+				   block % layer->chunk_ratio * sectors +
+					   rng_below(&own, sectors / 2),
+				   sectors / 2, true);
+	}
+}
+
 /* Bits mean something for PARTIALLY_PRESENT blocks; the others have stale ones (F 7). */
 static void write_bitmaps(struct rng *rng, struct layer *layer)
 {
@@ -293,6 +314,8 @@ static void write_bitmaps(struct rng *rng, struct layer *layer)
 			if (layer->bitmaps[i].chunk == layer->list[b].number / layer->chunk_ratio &&
 			    (layer->list[b].state == 7 || rng_chance(rng, 40)))
 				write_runs(rng, layer, &layer->list[b], layer->bitmaps[i].offset);
+	for (size_t i = 0; i < layer->bitmap_count; i++)
+		write_leftover_bits(rng, layer, layer->bitmaps[i].chunk, layer->bitmaps[i].offset);
 }
 
 static void write_entry(struct layer *layer, uint64_t index, uint64_t value)

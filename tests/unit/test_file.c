@@ -49,6 +49,42 @@ static struct vhdx_io must_open(uint32_t flags)
 	return io;
 }
 
+/* A block device with sectors of 4096 bytes over the file; false where none can be had. */
+static bool make_device(char device[64])
+{
+	char command[160];
+
+	snprintf(command, sizeof(command), "losetup -b 4096 -f --show %s 2>/dev/null", path);
+	FILE *pipe = popen(command, "r");
+	bool made = pipe && fgets(device, 64, pipe);
+
+	if (made)
+		device[strcspn(device, "\n")] = 0;
+	return (!pipe || !pclose(pipe)) && made;
+}
+
+static void test_a_block_device_cannot_grow_nor_clear_less_than_its_sectors(void **state)
+{
+	char device[64];
+	char command[96];
+	struct vhdx_io io;
+
+	(void)state;
+	if (!make_device(device))
+		skip();
+	int opened = vhdx_file_io(device, VHDX_FILE_WRITE, &io);
+
+	if (!opened) {
+		assert_int_equal(vhdx_io_set_size(&io, 16 << 20), -EOPNOTSUPP);
+		assert_int_equal(vhdx_io_punch(&io, 0, 512), -EOPNOTSUPP);
+		assert_int_equal(vhdx_io_zero(&io, 0, 512), -EOPNOTSUPP);
+		vhdx_io_close(&io);
+	}
+	snprintf(command, sizeof(command), "losetup -d %s", device);
+	assert_int_equal(system(command), 0);
+	assert_int_equal(opened, 0);
+}
+
 static void test_reads_end_at_the_end(void **state)
 {
 	struct vhdx_io io = must_open(0);
@@ -347,6 +383,7 @@ int main(void)
 {
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, make_folder, drop_folder)
 	const struct CMUnitTest tests[] = {
+		IN_FOLDER(test_a_block_device_cannot_grow_nor_clear_less_than_its_sectors),
 		IN_FOLDER(test_reads_end_at_the_end),
 		IN_FOLDER(test_several_buffers_at_once),
 		IN_FOLDER(test_direct_reads_give_the_same_bytes),

@@ -169,6 +169,85 @@ static void test_writes_in_parts_are_whole_in_the_end(void **state)
 	assert_memory_equal(writer.bytes, "\0\0\0hello\0", 9);
 }
 
+/* Takes at most a few bytes and buffers at a time, as it likes. */
+struct part_writer {
+	struct rng rng;
+	uint8_t bytes[4100];
+	size_t transfer;
+	int most_buffers; /* that it was given at once */
+};
+
+static ssize_t part_pwritev(void *opaque, const struct iovec *iov, int iovcnt, uint64_t offset)
+{
+	struct part_writer *writer = opaque;
+	size_t left = (size_t)rng_between(&writer->rng, 1, writer->transfer);
+	ssize_t done = 0;
+
+	if (rng_chance(&writer->rng, 20))
+		return -EINTR;
+	if (iovcnt > writer->most_buffers)
+		writer->most_buffers = iovcnt;
+	for (int i = 0; i < iovcnt && left; i++) {
+		size_t part = iov[i].iov_len < left ? iov[i].iov_len : left;
+
+		assert_true(part > 0 && offset + part <= sizeof(writer->bytes));
+		memcpy(writer->bytes + offset, iov[i].iov_base, part);
+		offset += part;
+		left -= part;
+		done += (ssize_t)part;
+	}
+	return done;
+}
+
+/* Random slices of random buffers arrive at their place, and nothing beside them is written. */
+static void check_writes(size_t transfer)
+{
+	static uint8_t buf[4000], expected[4100];
+	struct part_writer writer = {.rng = rng_make(7), .transfer = transfer};
+	struct vhdx_io io = {.size = sizeof(io), .opaque = &writer, .pwritev = part_pwritev};
+	struct rng rng = rng_make(8);
+
+	for (int round = 0; round < 300; round++) {
+		struct iovec iov[100];
+		int n = (int)rng_between(&rng, 1, 100);
+		uint64_t total = 0;
+
+		rng_fill(&rng, buf, sizeof(buf));
+		for (int i = 0; i < n; i++) {
+			uint64_t part = rng_below(&rng, 41);
+
+			iov[i] = (struct iovec){buf + total, part};
+			total += part;
+		}
+		uint64_t skip = rng_below(&rng, total + 1);
+		uint64_t count = rng_below(&rng, total - skip + 1);
+		uint64_t offset = rng_below(&rng, 100);
+
+		memset(writer.bytes, 0xcc, sizeof(writer.bytes));
+		memset(expected, 0xcc, sizeof(expected));
+		memcpy(expected + offset, buf + skip, count);
+		assert_int_equal(vhdx_io_writev(&io, iov, n, skip, count, offset), 0);
+		assert_memory_equal(writer.bytes, expected, sizeof(expected));
+	}
+	assert_true(writer.most_buffers > 1);
+}
+
+static void test_written_slices_of_many_buffers_arrive_in_their_place(void **state)
+{
+	(void)state;
+	check_writes(1);
+	check_writes(50);
+	check_writes(10000);
+}
+
+static void test_storage_that_is_only_read_cannot_be_written(void **state)
+{
+	struct vhdx_io io = {.size = sizeof(io)};
+
+	(void)state;
+	assert_int_equal(vhdx_io_write(&io, "hello", 5, 3), -EROFS);
+}
+
 static void test_writes_that_get_nowhere_fail(void **state)
 {
 	struct slow_writer writer = {.stuck = 0};
@@ -207,6 +286,77 @@ static void test_missing_functions_have_answers(void **state)
 	assert_int_equal(end, 10);
 	vhdx_io_close(&io);
 	assert_int_equal(vhdx_io_reserve(&io, 0, 1), -EOPNOTSUPP);
+}
+
+static unsigned interruptions;
+
+static int is_interrupted(void)
+{
+	return interruptions++ % 2 ? 0 : -EINTR;
+}
+
+static int interrupted_flush(void *opaque)
+{
+	(void)opaque;
+	return is_interrupted();
+}
+
+static int interrupted_get_size(void *opaque, uint64_t *ret_size)
+{
+	(void)opaque;
+	*ret_size = 7;
+	return is_interrupted();
+}
+
+static int interrupted_set_size(void *opaque, uint64_t size)
+{
+	(void)opaque;
+	(void)size;
+	return is_interrupted();
+}
+
+static int interrupted_range(void *opaque, uint64_t offset, uint64_t length)
+{
+	(void)opaque;
+	(void)offset;
+	(void)length;
+	return is_interrupted();
+}
+
+static int interrupted_next_data(void *opaque, uint64_t offset, uint64_t *ret_start,
+				 uint64_t *ret_end)
+{
+	(void)opaque;
+	*ret_start = offset;
+	*ret_end = offset + 1;
+	return is_interrupted();
+}
+
+static void test_what_a_signal_interrupts_is_done_again(void **state)
+{
+	struct vhdx_io io = {
+		.size = sizeof(io),
+		.flush = interrupted_flush,
+		.get_size = interrupted_get_size,
+		.set_size = interrupted_set_size,
+		.punch = interrupted_range,
+		.zero = interrupted_range,
+		.reserve = interrupted_range,
+		.next_data = interrupted_next_data,
+	};
+	uint64_t start;
+	uint64_t end;
+
+	(void)state;
+	interruptions = 0;
+	assert_int_equal(vhdx_io_flush(&io), 0);
+	assert_int_equal(vhdx_io_get_size(&io, &end), 0);
+	assert_int_equal(vhdx_io_set_size(&io, 1), 0);
+	assert_int_equal(vhdx_io_punch(&io, 0, 1), 0);
+	assert_int_equal(vhdx_io_zero(&io, 0, 1), 0);
+	assert_int_equal(vhdx_io_reserve(&io, 0, 1), 0);
+	assert_int_equal(vhdx_io_next_data(&io, 0, 10, &start, &end), 0);
+	assert_int_equal(interruptions, 14);
 }
 
 static void test_next_data_is_cut_to_its_range(void **state)
@@ -277,9 +427,12 @@ int main(void)
 		cmocka_unit_test(test_errors_of_the_storage_come_through),
 		cmocka_unit_test(test_reads_of_nothing_ask_for_nothing),
 		cmocka_unit_test(test_writes_in_parts_are_whole_in_the_end),
+		cmocka_unit_test(test_written_slices_of_many_buffers_arrive_in_their_place),
+		cmocka_unit_test(test_storage_that_is_only_read_cannot_be_written),
 		cmocka_unit_test(test_writes_that_get_nowhere_fail),
 		cmocka_unit_test(test_filling_copies_over_the_ends_of_buffers),
 		cmocka_unit_test(test_missing_functions_have_answers),
+		cmocka_unit_test(test_what_a_signal_interrupts_is_done_again),
 		cmocka_unit_test(test_next_data_is_cut_to_its_range),
 		cmocka_unit_test(test_sizes_of_buffers_that_wrap_are_refused),
 		cmocka_unit_test(test_zeroing_stays_inside_its_slice),
