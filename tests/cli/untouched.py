@@ -14,6 +14,7 @@ import samples
 import tap
 from command import vhdx
 from image import named_guid
+from script import vhdxio
 
 
 def read_all(path, out, *arguments, **how):
@@ -128,6 +129,32 @@ def _(folder):
                 if ".vhdx" in line or "pwrite" in line or "ftruncate" in line or "fallocate" in line:
                     assert "O_RDONLY" in line or "readlink" in line, line
                 assert "utimensat" not in line and "rename" not in line and "linkat" not in line, line
+
+
+def judge_refused(folder, path, lines, says, *arguments):
+    """Each of the @lines fails on the disk opened for writing, and changes nothing."""
+    before = disks.snapshot(folder)
+    for line in lines:
+        result = vhdxio(path, *arguments, lines=[line], status=1)
+        assert result.err.count("\n") == 1 and says in result.err, result
+    changed = disks.changes(before, disks.snapshot(folder))
+    assert not changed, f"changed: {changed}"
+
+
+CHANGES = ["write 0 512 1", "write 2M 512 1", "zero 0 1M", "zero 2M 512", "trim 0 8M"]
+
+
+@tap.case("a child without its parent, opened for writing: zeroing and trimming do not pretend to work")
+def _(folder):
+    judge_refused(folder, samples.family(folder)[0], CHANGES, "without its parent (EROFS)", "--no-parent")
+
+
+@tap.case("a child whose bitmap is missing: a new one would hide the damage, and the data")
+def _(folder):
+    child, _, image = samples.family(folder)
+    del image.bat[image.bitmap_index(0)]
+    image.write(folder)
+    judge_refused(folder, child, CHANGES[:2], "must be repaired before it can be written: ")
 
 
 tap.main()

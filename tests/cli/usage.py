@@ -25,7 +25,7 @@ def verbs():
 @tap.case("--help lists the verbs, and every verb has its own")
 def _(folder):
     found = verbs()
-    assert {"create", "info", "check", "map", "convert", "compare", "dump"} <= set(found), found
+    assert {"create", "info", "check", "replay", "map", "convert", "compare", "dump"} <= set(found), found
     for verb in found:
         for option in ("--help", "-h"):
             result = vhdx(verb, option)

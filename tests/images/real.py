@@ -1,8 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """Images that Windows, Hyper-V, Disk2vhd and QEMU made, from the folder VHDX_TEST_IMAGES."""
-import json
-import lzma
 import os
 import sys
 
@@ -20,33 +18,7 @@ from disks import MIB
 WHOLE_MAX = 300 * MIB
 
 
-def load():
-    if judges.images():
-        return []
-    with open(os.path.join(judges.IMAGES, "manifest.json"), encoding="utf-8") as file:
-        return json.load(file)
-
-
-MANIFEST = load()
-BY_NAME = {image["name"]: image for image in MANIFEST}
-
-
-def unpack(image, folder):
-    """The file, its zeros as holes, under its own name; and its parents beside it."""
-    path = os.path.join(folder, os.path.basename(image["name"]))
-    with lzma.open(os.path.join(judges.IMAGES, image["file"])) as packed, open(path, "wb") as out:
-        while data := packed.read(MIB):
-            for i in range(0, len(data), disks.PAGE):
-                page = data[i:i + disks.PAGE]
-                if page.count(0) == len(page):
-                    out.seek(len(page), os.SEEK_CUR)
-                else:
-                    out.write(page)
-        out.truncate(out.tell())
-    assert os.path.getsize(path) == image["file_size"]
-    if image["parent"]:
-        unpack(BY_NAME[image["parent"]], folder)
-    return path
+MANIFEST = judges.real()
 
 
 def judge_info(image, path):
@@ -108,7 +80,7 @@ def judge_map(image, path):
 def judge(image, folder):
     top = os.path.join(folder, "images")
     os.mkdir(top)
-    path = unpack(image, top)
+    path = judges.unpack_real(image, top)
     before = disks.snapshot(top)
     judge_info(image, path)
     judge_check(image, path)
