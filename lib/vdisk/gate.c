@@ -32,7 +32,6 @@ int vhdx_writer_make(struct vhdx *disk)
 /* Proves that all structures lie in the file and none overlaps another; *ret_taken is their space. */
 static int map_space(struct vhdx *disk, struct space_map *ret_taken)
 {
-	struct writer *writer = disk->writer;
 	struct image *image = &disk->image;
 	struct bat_counts counts;
 	int ret = vhdx_check_bat(image, NULL, NULL, &counts, ret_taken);
@@ -40,27 +39,31 @@ static int map_space(struct vhdx *disk, struct space_map *ret_taken)
 	if (ret || !image->is_locked)
 		return ret;
 	vhdx_space_map_free(ret_taken);
-	ret = vhdx_error_raise(&image->lock_reason);
-	writer->is_refused = true;
-	vhdx_error_keep(&writer->refusal);
-	return ret;
+	return vhdx_error_raise(&image->lock_reason);
+}
+
+static int new_guid(const struct vhdx *disk, struct vhdx_guid *ret_guid)
+{
+	struct guid_source source = vhdx_guid_source(NULL, 0);
+	int ret = vhdx_guid_next(&source, ret_guid);
+
+	return ret ? vhdx_fail_errno(ret, disk->name, "there is no randomness for its GUIDs") : 0;
 }
 
 static int make_guids(const struct vhdx *disk, enum gate gate, struct session_guids *ret_guids)
 {
-	struct guid_source source = vhdx_guid_source(NULL, 0);
 	struct session_guids guids = {{{0}}, {{0}}, {{0}}};
-	int ret = vhdx_guid_next(&source, &guids.log);
+	int ret = new_guid(disk, &guids.log);
 
 	/* A replay of this session's has changed it already (F 2.2). */
 	guids.file_write = disk->info.file_write_guid;
 	if (!ret && !disk->info.replayed_entries)
-		ret = vhdx_guid_next(&source, &guids.file_write);
+		ret = new_guid(disk, &guids.file_write);
 	if (!ret && gate == GATE_DATA)
-		ret = vhdx_guid_next(&source, &guids.data_write);
+		ret = new_guid(disk, &guids.data_write);
 	if (!ret)
 		*ret_guids = guids;
-	return ret ? vhdx_fail_errno(ret, disk->name, "there is no randomness for its GUIDs") : 0;
+	return ret;
 }
 
 static int start_journal(struct vhdx *disk, enum gate gate, uint64_t needed_end)
@@ -113,12 +116,10 @@ static int open_gate(struct vhdx *disk, enum gate gate)
 /* The session began with metadata alone, and now the guest's data change too. */
 static int open_for_data(struct vhdx *disk)
 {
-	struct guid_source source = vhdx_guid_source(NULL, 0);
 	struct vhdx_guid guid;
-	int ret = vhdx_guid_next(&source, &guid);
+	int ret = new_guid(disk, &guid);
 
-	return ret ? vhdx_fail_errno(ret, disk->name, "there is no randomness for its GUIDs")
-		   : vhdx_journal_new_data(&disk->writer->journal, &guid);
+	return ret ? ret : vhdx_journal_new_data(&disk->writer->journal, &guid);
 }
 
 /* Under the gate's lock. */
@@ -128,8 +129,8 @@ static int pass_slowly(struct vhdx *disk, enum gate gate)
 	enum gate passed = atomic_load(&writer->passed);
 	int ret = writer->was_started ? vhdx_journal_check(&writer->journal) : 0;
 
-	if (writer->is_refused)
-		return vhdx_error_raise(&writer->refusal);
+	if (disk->image.is_locked)
+		return vhdx_error_raise(&disk->image.lock_reason);
 	if (ret || passed >= gate)
 		return ret;
 	ret = passed == GATE_CLOSED ? open_gate(disk, gate) : open_for_data(disk);
@@ -180,7 +181,6 @@ void vhdx_writer_free(struct vhdx *disk)
 		vhdx_space_destroy(&writer->space);
 	if (writer->was_started)
 		vhdx_journal_free(&writer->journal);
-	vhdx_error_drop(&writer->refusal);
 	pthread_mutex_destroy(&writer->new_bitmap);
 	pthread_mutex_destroy(&writer->lock);
 	free(writer);

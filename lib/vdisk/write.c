@@ -434,7 +434,7 @@ static int drop_space(const struct block_change *change, enum block_state state)
 	}
 	ret = vhdx_bat_hold(&disk->bat, &disk->image, &stores, change->index, &page);
 	if (!ret) {
-		freed->fresh = !(disk->open_flags & VHDX_OPEN_NO_HOLES) && disk->file.punch &&
+		freed->fresh = !(disk->open_flags & VHDX_OPEN_NO_HOLES) &&
 			       (!OBEYS(RULE_PUNCH_BEFORE_FREE) ||
 				!vhdx_io_punch(&disk->file, freed->offset, freed->length));
 		uint64_t number = vhdx_change_enter(&stores);

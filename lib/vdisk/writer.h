@@ -16,10 +16,8 @@ enum gate {
 
 struct writer {
 	_Atomic(enum gate) passed;
-	pthread_mutex_t lock;	   /* of the gate: the outermost */
-	bool was_started;	   /* the journal's log may be on storage */
-	bool is_refused;	   /* nothing may be written before repair ... */
-	struct kept_error refusal; /* ... for this reason */
+	pthread_mutex_t lock; /* of the gate: the outermost */
+	bool was_started;     /* the journal's log may be on storage */
 	struct journal journal;
 	struct space space;
 	pthread_mutex_t new_bitmap; /* held while a chunk gets its bitmap block */
