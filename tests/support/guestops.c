@@ -6,6 +6,8 @@
 
 #include "support/guestops.h"
 
+#define OPERATIONS 1000 /* of a seed */
+
 #define MOST_IO	 (5 * T_MIB)
 #define MOST_IOV 40
 
@@ -270,7 +272,8 @@ static void read_only_session(struct rng *rng, struct trial *trial)
 	trial_close(trial);
 }
 
-void guest_run(struct rng *rng, struct trial *trial, uint64_t count)
+/* Begins with the disk closed, and leaves it so. */
+static void run(struct rng *rng, struct trial *trial, uint64_t count)
 {
 	if (rng_chance(rng, 30))
 		read_only_session(rng, trial);
@@ -281,4 +284,18 @@ void guest_run(struct rng *rng, struct trial *trial, uint64_t count)
 		step(rng, trial);
 	}
 	do_close(trial);
+}
+
+void guest_over_seeds(uint64_t count, enum trial_kind kind, const struct chain_style *style)
+{
+	uint64_t last;
+
+	for (seeds_to_run(count, &current_seed, &last); current_seed <= last; current_seed++) {
+		struct rng rng = rng_make(current_seed);
+		struct trial trial;
+
+		trial_make(&rng, kind, style, &trial);
+		run(&rng, &trial, OPERATIONS);
+		trial_free(&trial);
+	}
 }

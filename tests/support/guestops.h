@@ -6,9 +6,9 @@
 #include "support/trial.h"
 
 /*
- * @count operations: reads, writes, zeros, trims, flushes, maps, closes and kills with opens behind them.
- * Begins with the disk closed, and leaves it so.
+ * 1000 operations on a trial of each seed: reads, writes, zeros, trims, flushes, maps, closes and kills with
+ * opens behind them. @count seeds, as seeds_to_run says.
  */
-void guest_run(struct rng *rng, struct trial *trial, uint64_t count);
+void guest_over_seeds(uint64_t count, enum trial_kind kind, const struct chain_style *style);
 
 #endif
