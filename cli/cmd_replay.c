@@ -9,21 +9,16 @@
 
 enum {
 	OPTION_DRY_RUN = OPTION_FIRST,
-	OPTION_NO_HOLES,
-	OPTION_NO_LOCK,
 };
 
 static const struct option_row rows[] = {
 	{OPTION_DRY_RUN, "dry-run", NULL, "write nothing: say what would be done"},
-	{OPTION_NO_HOLES, "no-holes", NULL, "never make the file sparse: for Windows hosts"},
-	{OPTION_NO_LOCK, "no-lock", NULL, "go on where the file system has no locks"},
 	{'q', "quiet", NULL, "print only errors and warnings"},
 	{0, NULL, NULL, NULL},
 };
 
 struct replay {
 	bool dry_run;
-	uint32_t flags; /* VHDX_OPEN_* */
 };
 
 static bool take_option(void *opaque, int id, const char *value)
@@ -31,19 +26,8 @@ static bool take_option(void *opaque, int id, const char *value)
 	struct replay *replay = opaque;
 
 	(void)value;
-	switch (id) {
-	case OPTION_DRY_RUN:
-		replay->dry_run = true;
-		return true;
-	case OPTION_NO_HOLES:
-		replay->flags |= VHDX_OPEN_NO_HOLES;
-		return true;
-	case OPTION_NO_LOCK:
-		replay->flags |= VHDX_OPEN_NO_LOCK;
-		return true;
-	default:
-		return false;
-	}
+	replay->dry_run = id == OPTION_DRY_RUN;
+	return replay->dry_run;
 }
 
 /* A writable open is a replay; no parent is needed for it. */
@@ -55,7 +39,7 @@ static int replay_file(const char *file, const struct options *options, const st
 	struct vhdx *disk;
 
 	if (!replay->dry_run)
-		flags |= VHDX_OPEN_WRITE | replay->flags;
+		flags |= VHDX_OPEN_WRITE;
 	struct vhdx_open_options how = chain_open_options(&options->chain, flags);
 
 	if (vhdx_open(file, &how, &disk))
@@ -118,7 +102,7 @@ const struct verb verb_replay = {
 	.summary = "Replay the log of an image that was not closed cleanly",
 	.operands = "FILE",
 	.options = rows,
-	.groups = OPTIONS_JSON,
+	.groups = OPTIONS_JSON | OPTIONS_WRITE,
 	.min_operands = 1,
 	.max_operands = 1,
 	.failed_status = STATUS_FAILED,

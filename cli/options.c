@@ -17,6 +17,8 @@ enum {
 	OPTION_ANY_PARENT,
 	OPTION_IGNORE_ID_MISMATCH,
 	OPTION_FORCE_SHARE,
+	OPTION_NO_HOLES,
+	OPTION_NO_LOCK,
 	OPTION_JSON,
 };
 
@@ -28,6 +30,17 @@ static const struct option_row chain_rows[] = {
 	 "take a parent that is not the one the image names"},
 	{OPTION_FORCE_SHARE, "force-share", NULL,
 	 "take no lock: read beside a writer, at your own risk"},
+	{0, NULL, NULL, NULL},
+};
+
+static const struct option_row write_rows[] = {
+	{OPTION_NO_HOLES, "no-holes", NULL, "never make the file sparse: for Windows hosts"},
+	{OPTION_NO_LOCK, "no-lock", NULL, "go on where the file system has no locks"},
+	{0, NULL, NULL, NULL},
+};
+
+static const struct option_row writable_rows[] = {
+	{'w', "writable", NULL, "let the disk be written (default: read-only)"},
 	{0, NULL, NULL, NULL},
 };
 
@@ -77,7 +90,9 @@ static void prepare(struct parser *parser, const struct verb *verb)
 
 	*parser = (struct parser){.verb = verb};
 	add_rows(parser, verb->options);
+	add_rows(parser, verb->groups & OPTIONS_WRITABLE ? writable_rows : NULL);
 	add_rows(parser, verb->groups & OPTIONS_CHAIN ? chain_rows : NULL);
+	add_rows(parser, verb->groups & OPTIONS_WRITE ? write_rows : NULL);
 	add_rows(parser, verb->groups & OPTIONS_JSON ? json_rows : NULL);
 	add_rows(parser, verb->groups & OPTIONS_PROGRESS ? progress_rows : NULL);
 	add_rows(parser, help_rows);
@@ -147,7 +162,8 @@ static bool take_progress(struct options *options, const char *value)
 }
 
 /* Takes an option of a shared group; false, with @ret_failed unset, when @id is the verb's own. */
-static bool take_shared(struct options *options, int id, const char *value, bool *ret_failed)
+static bool take_shared(struct options *options, const struct verb *verb, int id, const char *value,
+			bool *ret_failed)
 {
 	*ret_failed = false;
 	switch (id) {
@@ -166,10 +182,23 @@ static bool take_shared(struct options *options, int id, const char *value, bool
 	case OPTION_FORCE_SHARE:
 		options->chain.flags |= VHDX_OPEN_FORCE_SHARE;
 		return true;
+	case OPTION_NO_HOLES:
+		options->chain.write_flags |= VHDX_OPEN_NO_HOLES;
+		return true;
+	case OPTION_NO_LOCK:
+		options->chain.write_flags |= VHDX_OPEN_NO_LOCK;
+		return true;
+	case 'w':
+		if (!(verb->groups & OPTIONS_WRITABLE))
+			return false;
+		options->writable = true;
+		return true;
 	case OPTION_JSON:
 		options->json = true;
 		return true;
 	case 'p':
+		if (!(verb->groups & OPTIONS_PROGRESS))
+			return false;
 		*ret_failed = !take_progress(options, value);
 		return true;
 	case 'q':
@@ -215,6 +244,20 @@ static bool take_operands(struct options *options, const struct verb *verb, int 
 	return false;
 }
 
+/* Of verbs that write only when they are told to. */
+static bool check_writable(const struct options *options)
+{
+	const struct chain_options *chain = &options->chain;
+
+	if (options->writable && chain->flags & VHDX_OPEN_FORCE_SHARE)
+		report_error(NULL, "--force-share is for reading (leave out -w)");
+	else if (!options->writable && chain->write_flags)
+		report_error(NULL, "--no-holes and --no-lock are for writing (add -w)");
+	else
+		return true;
+	return false;
+}
+
 bool options_parse(struct options *options, const struct verb *verb, int argc, char **argv,
 		   option_fn *take, void *opaque)
 {
@@ -236,12 +279,13 @@ bool options_parse(struct options *options, const struct verb *verb, int argc, c
 			report_usage(&parser, id, argv);
 			return false;
 		}
-		if (!take_shared(options, id, optarg, &failed))
+		if (!take_shared(options, verb, id, optarg, &failed))
 			failed = !take(opaque, id, optarg);
 		if (failed)
 			return false;
 	}
-	return take_operands(options, verb, argc, argv);
+	return take_operands(options, verb, argc, argv) &&
+	       (!(verb->groups & OPTIONS_WRITABLE) || check_writable(options));
 }
 
 void options_free(struct options *options)
@@ -249,12 +293,16 @@ void options_free(struct options *options)
 	free(options->chain.parent_dirs);
 }
 
+/* Whoever unmounted a disk a moment ago need not know that its program is still closing it. */
+#define LOCK_WAIT_MS 1000u
+
 struct vhdx_open_options chain_open_options(const struct chain_options *chain, uint32_t flags)
 {
 	return (struct vhdx_open_options){
 		.size = sizeof(struct vhdx_open_options),
-		.flags = chain->flags | flags,
+		.flags = chain->flags | flags | (flags & VHDX_OPEN_WRITE ? chain->write_flags : 0),
 		.parent_dirs = chain->parent_dirs,
 		.warning = report_warning,
+		.lock_wait_ms = LOCK_WAIT_MS,
 	};
 }

@@ -14,7 +14,8 @@
 
 /* How files and their parents are opened. */
 struct chain_options {
-	uint32_t flags; /* VHDX_OPEN_* */
+	uint32_t flags;	      /* VHDX_OPEN_* */
+	uint32_t write_flags; /* those that are for writing */
 	const char **parent_dirs;
 	size_t nparent_dirs;
 };
@@ -30,6 +31,7 @@ struct options {
 	struct chain_options chain;
 	enum progress_mode progress;
 	bool quiet;
+	bool writable;
 	bool json;
 	char **operands;
 	int noperands;
@@ -54,7 +56,10 @@ void options_free(struct options *options);
 
 #define auto_options __attribute__((cleanup(options_free)))
 
-/* What to open with: the chain options and @flags; warnings are reported. It points into @chain. */
+/*
+ * What to open with: the chain options and @flags, with VHDX_OPEN_WRITE those for writing too; warnings are
+ * reported. It points into @chain.
+ */
 struct vhdx_open_options chain_open_options(const struct chain_options *chain, uint32_t flags);
 
 #endif

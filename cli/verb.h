@@ -4,9 +4,11 @@
 #define CLI_VERB_H
 
 /* Groups of options that several verbs share. */
-#define OPTIONS_CHAIN	 0x1u /* how a disk and its parents are opened */
-#define OPTIONS_PROGRESS 0x2u /* -p, -q */
-#define OPTIONS_JSON	 0x4u /* --json */
+#define OPTIONS_CHAIN	 0x1u  /* how a disk and its parents are opened */
+#define OPTIONS_PROGRESS 0x2u  /* -p, -q */
+#define OPTIONS_JSON	 0x4u  /* --json */
+#define OPTIONS_WRITE	 0x8u  /* how a file is written that is there */
+#define OPTIONS_WRITABLE 0x10u /* -w: without it, the file is only read */
 
 /* An option's letter, or a number from here on when it has none. */
 #define OPTION_FIRST 256

@@ -215,6 +215,8 @@ struct vhdx_open_options {
 			   struct vhdx_io *ret_io);
 	void *opaque;	  /**< for both functions above */
 	const char *name; /**< vhdx_open_io: what messages call the storage; NULL: "(storage)" */
+	/** How long to wait for a lock that another process holds, in milliseconds; 0: not at all. */
+	unsigned lock_wait_ms;
 };
 
 /**

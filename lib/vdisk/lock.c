@@ -1,13 +1,38 @@
 /* SPDX-License-Identifier: MIT */
 /* Which locks a disk takes on its file, and what it does where there are none. */
 #include <errno.h>
+#include <time.h>
 
 #include "vdisk/disk.h"
+
+/* Between two tries for a lock. No file system wakes us when an open-file-description lock is free. */
+#define TRY_AGAIN_MS 10u
+
+static void sleep_ms(unsigned ms)
+{
+	struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
+
+	nanosleep(&time, NULL);
+}
+
+static int take_lock(const struct vhdx *disk, const struct open_request *request, int exclusive)
+{
+	unsigned left = request->options.lock_wait_ms;
+	int ret;
+
+	while ((ret = disk->file.lock(disk->file.opaque, exclusive)) == -EAGAIN && left) {
+		unsigned part = left < TRY_AGAIN_MS ? left : TRY_AGAIN_MS;
+
+		sleep_ms(part);
+		left -= part;
+	}
+	return ret;
+}
 
 /* Where the file system has no locks, reading goes on. */
 static int lock_for_reading(const struct vhdx *disk, const struct open_request *request)
 {
-	int ret = disk->file.lock(disk->file.opaque, 0);
+	int ret = take_lock(disk, request, 0);
 
 	if (ret == -EAGAIN)
 		return vhdx_fail(ret, NO_PROBLEM, disk->name, VHDX_NO_OFFSET,
@@ -21,7 +46,7 @@ static int lock_for_reading(const struct vhdx *disk, const struct open_request *
 /* Writing goes on only when somebody answers for it. */
 static int lock_for_writing(const struct vhdx *disk, const struct open_request *request)
 {
-	int ret = disk->file.lock(disk->file.opaque, 1);
+	int ret = take_lock(disk, request, 1);
 
 	if (ret == -EAGAIN)
 		return vhdx_fail(ret, NO_PROBLEM, disk->name, VHDX_NO_OFFSET,

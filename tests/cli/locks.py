@@ -9,8 +9,6 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, os.pardir, "support")]
 
 import contextlib
-import fcntl
-import struct
 import subprocess
 
 import command
@@ -19,27 +17,8 @@ import samples
 import tap
 from command import VHDX, vhdx
 from disks import MIB, noise
+from lockbytes import READER, WRITER, locked
 
-SETLK = getattr(fcntl, "F_OFD_SETLK", 37)
-# Bytes of a file that QEMU locks: what its holder does, and what it lets nobody else do.
-DOES, FORBIDS = 100, 200
-READ, WRITE, RESIZE = 0, 1, 3
-
-
-@contextlib.contextmanager
-def locked(path, *places):
-    """Holds shared locks on bytes of a file, by an open file description of our own."""
-    fd = os.open(path, os.O_RDWR)
-    try:
-        for place in places:
-            fcntl.fcntl(fd, SETLK, struct.pack("hhqqi4x", fcntl.F_RDLCK, os.SEEK_SET, place, 1, 0))
-        yield
-    finally:
-        os.close(fd)
-
-
-WRITER = (DOES + READ, DOES + WRITE, DOES + RESIZE, FORBIDS + WRITE, FORBIDS + RESIZE)
-READER = (DOES + READ, FORBIDS + WRITE, FORBIDS + RESIZE)
 READING = (["info"], ["check"], ["map"], ["dump", "header"])
 
 

@@ -8,9 +8,6 @@ sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, os.pardir, "support")]
 
-import contextlib
-import fcntl
-import struct
 import subprocess
 
 import command
@@ -21,9 +18,7 @@ import tap
 from command import VHDX, vhdx, vhdx_json
 from disks import MIB, noise
 from image import Entry
-
-USED, UNSHARED = 100, 200
-SETLK = getattr(fcntl, "F_OFD_SETLK", 37)
+from lockbytes import DOES, FORBIDS, locked
 
 
 def refused(path, says, status, *words, **how):
@@ -192,22 +187,11 @@ def _(folder):
     refused(path, "cannot be opened for writing: Permission denied", 1, **how)
 
 
-@contextlib.contextmanager
-def held(path, *places):
-    fd = os.open(path, os.O_RDWR)
-    try:
-        for place in places:
-            fcntl.fcntl(fd, SETLK, struct.pack("hhqqi4x", fcntl.F_RDLCK, os.SEEK_SET, place, 1, 0))
-        yield
-    finally:
-        os.close(fd)
-
-
 @tap.case("a file that anybody uses is refused, --no-lock or not")
 def _(folder):
     path = samples.dirty(folder)[0]
-    for places in ((USED,), (USED + 1,), (UNSHARED + 1,), (UNSHARED,)):
-        with held(path, *places):
+    for places in ((DOES,), (DOES + 1,), (FORBIDS + 1,), (FORBIDS,)):
+        with locked(path, *places):
             refused(path, "is in use by another process", 1)
             refused(path, "is in use by another process", 1, "--no-lock")
     vhdx("replay", path)

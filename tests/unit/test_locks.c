@@ -147,6 +147,44 @@ static void test_the_lock_survives_a_fork_and_its_end(void **state)
 	assert_int_equal(status_of_other_process("disk.vhdx", VHDX_OPEN_WRITE), 0);
 }
 
+/* Opens in this process while another holds the disk, until @held_ms after it was asked to let go. */
+static int open_while_held(unsigned held_ms, unsigned wait_ms)
+{
+	struct vhdx_open_options options = {
+		.size = sizeof(options), .flags = VHDX_OPEN_WRITE, .lock_wait_ms = wait_ms};
+	struct vhdx *disk;
+	int holds[2];
+	char byte = 0;
+
+	assert_int_equal(pipe(holds), 0);
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (!pid) {
+		int ret = open_with("disk.vhdx", VHDX_OPEN_WRITE, &disk);
+
+		ret = write(holds[1], &byte, 1) == 1 ? ret : -EIO;
+		usleep(held_ms * 1000);
+		_exit(ret ? 1 : 0);
+	}
+	assert_int_equal(read(holds[0], &byte, 1), 1);
+	int ret = vhdx_open("disk.vhdx", &options, &disk);
+
+	close(holds[0]);
+	close(holds[1]);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	return ret ? ret : vhdx_close(disk);
+}
+
+static void test_an_open_waits_for_a_lock_as_long_as_it_is_told(void **state)
+{
+	(void)state;
+	create("disk.vhdx", VHDX_DYNAMIC, 8 * MIB, 0);
+	assert_int_equal(open_while_held(300, 60000), 0);
+	assert_int_equal(open_while_held(2000, 20), -EAGAIN);
+	assert_int_equal(open_while_held(300, 0), -EAGAIN);
+}
+
 /* As a daemon does: who opened the disk ends, and its child goes on with it. */
 static void test_a_child_process_keeps_the_lock_of_its_parent(void **state)
 {
@@ -207,6 +245,7 @@ int main(void)
 		SCRATCH_TEST(test_a_parent_that_is_written_keeps_its_children_closed),
 		SCRATCH_TEST(test_an_image_that_is_its_own_parent_is_told_so),
 		SCRATCH_TEST(test_the_lock_survives_a_fork_and_its_end),
+		SCRATCH_TEST(test_an_open_waits_for_a_lock_as_long_as_it_is_told),
 		SCRATCH_TEST(test_a_child_process_keeps_the_lock_of_its_parent),
 		SCRATCH_TEST(test_qemu_keeps_off_what_we_write),
 	};
