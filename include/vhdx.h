@@ -573,6 +573,7 @@ struct vhdx_source {
 	const struct vhdx_io *io; /**< raw storage of the caller's own; not closed */
 	int use_fd;		  /**< nonzero: read @fd to its end, without seeking (a pipe) */
 	int fd;
+	const char *name; /**< of an io: what messages call it; NULL: "(storage)" */
 };
 
 enum vhdx_format {
@@ -593,6 +594,7 @@ struct vhdx_destination {
 	 * and sector sizes default to a VHDX source's (or as for vhdx_create). For raw: flags only.
 	 */
 	const struct vhdx_create_options *create;
+	const char *name; /**< of an io: what messages call it; NULL: "(storage)" */
 };
 
 /** vhdx_convert: go past the page cache where possible. */

@@ -11,8 +11,10 @@
 #include "base/options.h"
 
 #define BUFFER_SIZE ((size_t)1024 * 1024)
-#define STRIDE	    ((size_t)4096)
-#define NO_MORE	    UINT64_MAX
+/* Storage of the caller's own may be far away: much is asked for at once. */
+#define FAR_BUFFER_SIZE ((size_t)4 * 1024 * 1024)
+#define STRIDE		((size_t)4096)
+#define NO_MORE		UINT64_MAX
 
 struct side {
 	struct source source;
@@ -25,6 +27,7 @@ struct side {
 struct comparison {
 	struct side sides[2];
 	struct vhdx_compare_options options;
+	size_t buffer_size;
 	uint64_t offset; /* all before is the same */
 	bool differ;
 };
@@ -136,7 +139,7 @@ static int compare_all(struct comparison *c)
 		c->offset = max_u64(c->offset, min_u64(a->start, b->start));
 		uint64_t stop = min_u64(same_until(a, c->offset), same_until(b, c->offset));
 
-		ret = compare_piece(c, (size_t)min_u64(stop - c->offset, BUFFER_SIZE));
+		ret = compare_piece(c, (size_t)min_u64(stop - c->offset, c->buffer_size));
 		if (!ret)
 			ret = report(c, c->offset);
 		if (ret)
@@ -158,10 +161,18 @@ static void give_result(const struct comparison *c, struct vhdx_difference *ret_
 	memcpy(ret_difference, &result, (size_t)min_u64(sizeof(result), result.size));
 }
 
+static bool is_own_storage(const struct source *source)
+{
+	return source->io.preadv && !source->owns_io;
+}
+
 static int run(struct comparison *c, struct vhdx_difference *ret_difference)
 {
-	auto_free uint8_t *a_buf = malloc(BUFFER_SIZE);
-	auto_free uint8_t *b_buf = malloc(BUFFER_SIZE);
+	bool is_far = is_own_storage(&c->sides[0].source) || is_own_storage(&c->sides[1].source);
+
+	c->buffer_size = is_far ? FAR_BUFFER_SIZE : BUFFER_SIZE;
+	auto_free uint8_t *a_buf = malloc(c->buffer_size);
+	auto_free uint8_t *b_buf = malloc(c->buffer_size);
 
 	if (!a_buf || !b_buf)
 		return vhdx_fail_memory();

@@ -40,6 +40,10 @@ struct source {
 	bool owns_io;
 	struct stream stream;
 
+	/* What raw storage said last of where it holds data. */
+	uint64_t data_start;
+	uint64_t data_end;
+
 	/* What vhdx_extents said last of a disk. */
 	struct vhdx_extent extents[SOURCE_EXTENTS];
 	size_t count;

@@ -296,7 +296,7 @@ static int open_storage(const struct vhdx_destination *to, bool force, bool dire
 	int ret;
 
 	if (to->io) {
-		sink->name = STORAGE_NAME;
+		sink->name = to->name ? to->name : STORAGE_NAME;
 		return vhdx_io_adopt(to->io, &sink->io);
 	}
 	if (to->format == VHDX_FORMAT_RAW && is_device(to->path))

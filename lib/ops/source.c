@@ -95,12 +95,21 @@ static int open_disk(struct source *source)
 static int raw_next_data(struct source *source, uint64_t offset, uint64_t end, uint64_t *ret_start,
 			 uint64_t *ret_end)
 {
-	int ret = vhdx_io_next_data(&source->io, offset, end, ret_start, ret_end);
+	int ret = 0;
 
-	if (ret && ret != -ENXIO)
-		return vhdx_fail_errno(ret, source->name,
-				       "cannot tell data from holes at %#" PRIx64, offset);
-	return ret;
+	(void)end;
+	/* To find where data end may cost the storage time by their length: it is asked once a range. */
+	if (offset >= source->data_end)
+		ret = vhdx_io_next_data(&source->io, offset, source->size, &source->data_start,
+					&source->data_end);
+	if (ret)
+		return ret == -ENXIO ? ret
+				     : vhdx_fail_errno(ret, source->name,
+						       "cannot tell data from holes at %#" PRIx64,
+						       offset);
+	*ret_start = max_u64(offset, source->data_start);
+	*ret_end = source->data_end;
+	return 0;
 }
 
 static int raw_read(struct source *source, void *buf, size_t size, uint64_t offset,
@@ -205,7 +214,7 @@ static int open_any(const struct vhdx_source *given, bool direct, struct source 
 	if (given->io) {
 		int ret = vhdx_io_adopt(given->io, &source->io);
 
-		source->name = STORAGE_NAME;
+		source->name = given->name ? given->name : STORAGE_NAME;
 		return ret ? ret : open_raw(source);
 	}
 	open_stream(source, given->fd);

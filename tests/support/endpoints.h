@@ -99,6 +99,7 @@ struct judged {
 	uint64_t fail_read_at; /* -EIO for what holds that byte; 0: never */
 	uint64_t fail_write_at;
 	atomic_ullong read_bytes;
+	atomic_uint questions; /* where data are */
 };
 
 static inline bool judged_holds(const struct iovec *iov, uint64_t offset, uint64_t byte)
@@ -152,6 +153,7 @@ static inline int judged_next_data(void *opaque, uint64_t offset, uint64_t *ret_
 {
 	struct judged *judged = opaque;
 
+	judged->questions++;
 	if (offset >= judged->data_end)
 		return -ENXIO;
 	*ret_start = offset > judged->data_start ? offset : judged->data_start;

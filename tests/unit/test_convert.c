@@ -237,6 +237,18 @@ static void test_holes_are_not_read(void **state)
 	assert_int_equal(judged.read_bytes, 8 * KIB); /* whole 4 KiB, for direct I/O */
 }
 
+/* An answer may cost the storage time by the range's length. */
+static void test_where_data_end_is_asked_once_a_range(void **state)
+{
+	struct judged judged = {.size = 80 * MIB, .data_start = MIB, .data_end = 70 * MIB};
+	struct vhdx_io io = judged_io(&judged);
+
+	(void)state;
+	to_vhdx(from_io(&io), "disk", made(VHDX_DYNAMIC, 32 * MIB), 2);
+	assert_int_equal(judged.read_bytes, 69 * MIB);
+	assert_in_range(judged.questions, 1, 4);
+}
+
 static struct vhdx_io under; /* below the storage that counts */
 static atomic_ullong read_from_disk;
 
@@ -432,6 +444,7 @@ int main(void)
 		SCRATCH_TEST(test_a_child_is_read_through_its_chain),
 		SCRATCH_TEST(test_direct_transfers_make_the_same),
 		SCRATCH_TEST(test_holes_are_not_read),
+		SCRATCH_TEST(test_where_data_end_is_asked_once_a_range),
 		SCRATCH_TEST(test_holes_inside_a_disks_blocks_are_not_read),
 		SCRATCH_TEST(test_a_stream_of_unknown_length_becomes_a_disk),
 		SCRATCH_TEST(test_a_pipe_may_give_a_few_bytes_at_a_time),

@@ -38,6 +38,30 @@ static void test_a_write_error_reaches_the_caller(void **state)
 	free(judged.bytes);
 }
 
+static void test_messages_call_storage_by_the_callers_name(void **state)
+{
+	struct judged bad = {.size = 32 * MIB, .fail_read_at = MIB};
+	struct judged small = {.bytes = calloc(1, MIB), .size = MIB};
+	struct vhdx_io bad_io = judged_io(&bad);
+	struct vhdx_io small_io = judged_io(&small);
+	struct vhdx_source source = from_io(&bad_io);
+	struct vhdx_destination target = {.io = &small_io};
+
+	(void)state;
+	make_raw("raw", SIZE, 19);
+	assert_int_equal(convert(source, (struct vhdx_destination){.path = "out"}, 1), -EIO);
+	assert_string_equal(vhdx_last_error()->file, "(storage)");
+	source.name = "far://away";
+	assert_int_equal(convert(source, (struct vhdx_destination){.path = "out"}, 1), -EIO);
+	assert_string_equal(vhdx_last_error()->file, "far://away");
+	assert_int_equal(convert(from_path("raw"), target, 1), -ENOSPC);
+	assert_string_equal(vhdx_last_error()->file, "(storage)");
+	target.name = "far://there";
+	assert_int_equal(convert(from_path("raw"), target, 1), -ENOSPC);
+	assert_string_equal(vhdx_last_error()->file, "far://there");
+	free(small.bytes);
+}
+
 static int convert_watched(struct watched *watched, const char *path)
 {
 	struct vhdx_convert_options options = {
@@ -141,6 +165,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		SCRATCH_TEST(test_a_read_error_reaches_the_caller_and_leaves_nothing),
 		SCRATCH_TEST(test_a_write_error_reaches_the_caller),
+		SCRATCH_TEST(test_messages_call_storage_by_the_callers_name),
 		SCRATCH_TEST(test_progress_never_falls_and_ends_at_the_total),
 		SCRATCH_TEST(test_a_cancel_leaves_nothing),
 		SCRATCH_TEST(test_an_existing_file_is_kept_unless_forced),
