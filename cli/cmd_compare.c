@@ -114,6 +114,7 @@ const struct verb verb_compare = {
 	.max_operands = 2,
 	.failed_status = STATUS_TROUBLE,
 	.details =
+		"A and B are files, block devices, NBD exports (nbd://HOST/EXPORT, ...) or '-'.\n"
 		"Zeros at the longer one's end make no difference. Exit status: 0 the same, 1 they\n"
 		"differ, 2 or more trouble.",
 	.run = run,

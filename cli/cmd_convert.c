@@ -5,6 +5,7 @@
 
 #include "destination.h"
 #include "names.h"
+#include "nbd.h"
 #include "numbers.h"
 #include "options.h"
 #include "progress.h"
@@ -106,6 +107,8 @@ static int copy(struct convert *convert, const struct source *source,
 	convert->how.progress = progress_update;
 	convert->how.opaque = &progress;
 	destination->view.create = &convert->image;
+	if (!convert->how.threads && (source->view.io || destination->view.io))
+		convert->how.threads = NBD_THREADS;
 	int result = vhdx_convert(&source->view, &destination->view, &convert->how);
 
 	progress_end(&progress, !result);
@@ -154,7 +157,8 @@ const struct verb verb_convert = {
 	.max_operands = 2,
 	.failed_status = STATUS_FAILED,
 	.details =
-		"SRC and DST are files, block devices or '-', standard input or output. A child is read\n"
-		"through its chain. A new DST appears whole or not at all.",
+		"SRC and DST are files, block devices, NBD exports (nbd://HOST/EXPORT, nbds://...,\n"
+		"nbd+unix:///EXPORT?socket=PATH) or '-', standard input or output. A child is read through\n"
+		"its chain. A new DST appears whole or not at all; a device or an export is overwritten.",
 	.run = run,
 };

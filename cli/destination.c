@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "destination.h"
+#include "nbd.h"
 #include "report.h"
 
 /* What is written in order holds raw contents only. */
@@ -60,10 +61,25 @@ static int open_stdout(struct destination *destination)
 	return check_stream(destination);
 }
 
+/* The export must be there; it is overwritten, as a device is. */
+static int open_nbd(struct destination *destination)
+{
+	if (destination->view.format == VHDX_FORMAT_VHDX)
+		return report_error(destination->name,
+				    "a VHDX cannot be written here (expected a file)");
+	int status = nbdio_open(destination->name, true, &destination->nbd);
+
+	destination->view.io = &destination->nbd;
+	destination->view.name = destination->name;
+	return status;
+}
+
+/* An export named as an image shows what is in the image. */
 static enum vhdx_format choose_format(const char *name, enum format_choice format)
 {
 	if (format == FORMAT_AUTO)
-		return format_is_vhdx_name(name) ? VHDX_FORMAT_VHDX : VHDX_FORMAT_RAW;
+		return format_is_vhdx_name(name) && !format_is_nbd_name(name) ? VHDX_FORMAT_VHDX
+									      : VHDX_FORMAT_RAW;
 	return format == FORMAT_IS_VHDX ? VHDX_FORMAT_VHDX : VHDX_FORMAT_RAW;
 }
 
@@ -78,7 +94,7 @@ int destination_open(struct destination *destination, const char *name, enum for
 	if (!strcmp(name, "-"))
 		return open_stdout(destination);
 	if (format_is_nbd_name(name))
-		return report_error(name, "this vhdx was built without NBD");
+		return open_nbd(destination);
 	if (!stat(name, &st))
 		return open_existing(destination, &st);
 	if (errno != ENOENT)
@@ -89,6 +105,8 @@ int destination_open(struct destination *destination, const char *name, enum for
 
 void destination_close(struct destination *destination)
 {
+	if (destination->nbd.close)
+		destination->nbd.close(destination->nbd.opaque);
 	if (destination->opened_fd)
 		close(destination->view.fd);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Where contents are written to: a new file, an existing device, a pipe, standard output. */
+/* Where contents are written to: a new file, an existing device, a pipe, an NBD export. */
 #ifndef CLI_DESTINATION_H
 #define CLI_DESTINATION_H
 
@@ -13,6 +13,7 @@
 struct destination {
 	const char *name;
 	struct vhdx_destination view; /* for the library; its create is the caller's to set */
+	struct vhdx_io nbd;	      /* view.io of an NBD export */
 	bool opened_fd;		      /* view.fd is ours to close */
 };
 

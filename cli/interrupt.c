@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* Signals that ask to stop are remembered; progress callbacks look and cancel the operation. */
 #include <signal.h>
+#include <stdatomic.h>
 #include <stddef.h>
 
 #include "cleanup.h"
 #include "interrupt.h"
 
-static volatile sig_atomic_t caught;
+/* Without a lock, so that a handler may set it; and any thread may look. */
+static atomic_int caught;
+
+_Static_assert(ATOMIC_INT_LOCK_FREE == 2, "a signal handler needs it");
 
 static void remember(int number)
 {

@@ -9,6 +9,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "nbd.h"
 #include "report.h"
 #include "source.h"
 
@@ -44,19 +45,31 @@ bool format_is_nbd_name(const char *name)
 	return false;
 }
 
+#define SIGNATURE_SIZE 8
+
 static void use_fd(struct source *source, int fd)
 {
 	source->view.use_fd = 1;
 	source->view.fd = fd;
 }
 
+static bool is_image(const char *bytes, ssize_t count)
+{
+	return count == SIGNATURE_SIZE && !memcmp(bytes, "vhdxfile", SIGNATURE_SIZE);
+}
+
 /* An image that was redirected to us must not be taken for raw bytes; of a pipe we cannot know. */
 static bool stdin_is_image(void)
 {
-	char signature[8];
+	char signature[SIGNATURE_SIZE];
 
-	return pread(STDIN_FILENO, signature, sizeof(signature), 0) == sizeof(signature) &&
-	       !memcmp(signature, "vhdxfile", sizeof(signature));
+	return is_image(signature, pread(STDIN_FILENO, signature, sizeof(signature), 0));
+}
+
+static int refuse_image(const struct source *source)
+{
+	return report_error(source->name,
+			    "a VHDX cannot be read from here (expected it as a file)");
 }
 
 static int open_stdin(struct source *source, enum format_choice format)
@@ -69,8 +82,7 @@ static int open_stdin(struct source *source, enum format_choice format)
 	if (S_ISDIR(st.st_mode))
 		return report_error(source->name, "is a directory (expected raw contents)");
 	if (format == FORMAT_IS_VHDX || (format == FORMAT_AUTO && stdin_is_image()))
-		return report_error(source->name,
-				    "a VHDX cannot be read from here (expected it as a file)");
+		return refuse_image(source);
 	use_fd(source, STDIN_FILENO);
 	return STATUS_DONE;
 }
@@ -88,6 +100,31 @@ static int open_stream(struct source *source, enum format_choice format)
 	use_fd(source, fd);
 	source->opened_fd = true;
 	return STATUS_DONE;
+}
+
+/* As stdin_is_image; an export that cannot be read at all is reported. */
+static int check_nbd(const struct source *source)
+{
+	char signature[SIGNATURE_SIZE];
+	struct iovec iov = {signature, sizeof(signature)};
+	ssize_t count = source->nbd.preadv(source->nbd.opaque, &iov, 1, 0);
+
+	if (count < 0)
+		return report_errno(source->name, "cannot be read", (int)-count);
+	return is_image(signature, count) ? refuse_image(source) : STATUS_DONE;
+}
+
+static int open_nbd(struct source *source, enum format_choice format)
+{
+	if (format == FORMAT_IS_VHDX)
+		return refuse_image(source);
+	int status = nbdio_open(source->name, false, &source->nbd);
+
+	if (!status && format == FORMAT_AUTO)
+		status = check_nbd(source);
+	source->view.io = &source->nbd;
+	source->view.name = source->name;
+	return status;
 }
 
 static int open_disk(struct source *source, const struct chain_options *chain)
@@ -128,7 +165,7 @@ int source_open(struct source *source, const char *name, enum format_choice form
 	if (!strcmp(name, "-"))
 		return open_stdin(source, format);
 	if (format_is_nbd_name(name))
-		return report_error(name, "this vhdx was built without NBD");
+		return open_nbd(source, format);
 	if (stat(name, &st))
 		return report_errno(name, "cannot be opened", errno);
 	if (S_ISDIR(st.st_mode))
@@ -141,6 +178,8 @@ int source_open(struct source *source, const char *name, enum format_choice form
 void source_close(struct source *source)
 {
 	vhdx_close(source->disk);
+	if (source->nbd.close)
+		source->nbd.close(source->nbd.opaque);
 	if (source->opened_fd)
 		close(source->view.fd);
 }

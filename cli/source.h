@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What contents are read from: a VHDX with its chain, a raw file or device, a pipe, standard input. */
+/* What contents are read from: a VHDX with its chain, a raw file or device, a pipe, an NBD export. */
 #ifndef CLI_SOURCE_H
 #define CLI_SOURCE_H
 
@@ -31,6 +31,7 @@ struct source {
 	const char *name;
 	struct vhdx_source view; /* for the library */
 	struct vhdx *disk;	 /* NULL for raw contents */
+	struct vhdx_io nbd;	 /* view.io of an NBD export */
 	bool opened_fd;		 /* view.fd is ours to close */
 };
 

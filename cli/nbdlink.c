@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One connection to an NBD server. Of the threads that wait for replies one polls the socket for all:
+ * so no thread is needed that does nothing else, and a reply wakes only the thread that it is for.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "interrupt.h"
+#include "nbdlink.h"
+#include "report.h"
+
+#define IDLE_MILLISECONDS 100 /* until a signal is noticed */
+
+struct nbdlink {
+	/* Of everything here, and of the handle: nothing in it blocks, except what only poll waits for. */
+	pthread_mutex_t lock;
+	struct nbdlink_request *sleeping; /* whose threads sleep */
+	struct nbd_handle *handle;	  /* NULL once it was given up */
+	int wake;			  /* an eventfd that ends a poll */
+	bool polled;			  /* a thread polls, without the lock */
+	pthread_cond_t poll_ended;	  /* for who gives the link up */
+	int failure;
+};
+
+/* ---- Opening ---- */
+
+/* libnbd's text begins with the name of its function. */
+static const char *error_text(void)
+{
+	const char *text = nbd_get_error();
+	const char *colon = text ? strstr(text, ": ") : NULL;
+
+	if (colon && !strncmp(text, "nbd_", 4))
+		text = colon + 2;
+	return text ? text : "no reason is known";
+}
+
+/*
+ * Files that an address names, of keys and certificates, are the user's own. Buffers need not be cleared
+ * first, for what the server sends is counted.
+ */
+static bool connect_handle(struct nbd_handle *handle, const char *uri)
+{
+	return !nbd_set_uri_allow_local_file(handle, true) &&
+	       !nbd_set_pread_initialize(handle, false) &&
+	       !nbd_add_meta_context(handle, LIBNBD_CONTEXT_BASE_ALLOCATION) &&
+	       !nbd_connect_uri(handle, uri);
+}
+
+static struct nbdlink *open_link(const char *uri)
+{
+	struct nbdlink *link = calloc(1, sizeof(*link));
+
+	if (!link)
+		return NULL;
+	pthread_mutex_init(&link->lock, NULL);
+	pthread_cond_init(&link->poll_ended, NULL);
+	link->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	link->handle = nbd_create();
+	if (link->wake >= 0 && link->handle && connect_handle(link->handle, uri))
+		return link;
+	nbdlink_close(link);
+	return NULL;
+}
+
+int nbdlink_open(const char *uri, struct nbdlink **ret_link)
+{
+	struct nbdlink *link = open_link(uri);
+
+	if (!link)
+		return report_error(uri, "cannot be connected to: %s", error_text());
+	*ret_link = link;
+	return STATUS_DONE;
+}
+
+struct nbdlink *nbdlink_open_more(const char *uri)
+{
+	return open_link(uri);
+}
+
+struct nbd_handle *nbdlink_handle(struct nbdlink *link)
+{
+	return link->handle;
+}
+
+/* ---- Replies, with the lock held ---- */
+
+/* A server may claim success and leave out what it was asked for. */
+static int result_of(const struct nbdlink_request *request, int error)
+{
+	if (!error && request->operation == NBDLINK_READ && request->received != request->length)
+		return -EPROTO;
+	return error == ENOTCONN ? -ECONNRESET : -error;
+}
+
+static int take_result(void *opaque, int *error)
+{
+	struct nbdlink_request *request = opaque;
+
+	request->result = result_of(request, *error);
+	request->done = true;
+	if (request->sleeper)
+		pthread_cond_signal(request->sleeper);
+	return 1; /* libnbd may forget it */
+}
+
+static int take_chunk(void *opaque, const void *bytes, size_t count, uint64_t offset,
+		      unsigned status, int *error)
+{
+	struct nbdlink_request *request = opaque;
+
+	(void)bytes;
+	(void)offset;
+	(void)error;
+	if (status != LIBNBD_READ_ERROR)
+		request->received += count;
+	return 0;
+}
+
+static int take_status(void *opaque, const char *context, uint64_t offset, uint32_t *entries,
+		       size_t nentries, int *error)
+{
+	struct nbdlink_request *request = opaque;
+
+	if (!strcmp(context, LIBNBD_CONTEXT_BASE_ALLOCATION) && offset == request->offset &&
+	    !*error)
+		request->status(request->opaque, entries, nentries);
+	return 0;
+}
+
+static void wake_all(struct nbdlink *link)
+{
+	for (struct nbdlink_request *at = link->sleeping; at; at = at->next)
+		pthread_cond_signal(at->sleeper);
+}
+
+static void end_poll(struct nbdlink *link)
+{
+	eventfd_write(link->wake, 1);
+}
+
+static void fail(struct nbdlink *link, int errnum)
+{
+	if (!link->failure)
+		link->failure = errnum;
+	end_poll(link);
+	wake_all(link);
+}
+
+/* ---- Polling ---- */
+
+static short events_of(unsigned direction)
+{
+	return (short)((direction & LIBNBD_AIO_DIRECTION_READ ? POLLIN : 0) |
+		       (direction & LIBNBD_AIO_DIRECTION_WRITE ? POLLOUT : 0));
+}
+
+/* What libnbd wants may have changed since the poll began. An end of the connection shows as readable. */
+static bool notify(struct nbdlink *link, short events)
+{
+	short wanted = events_of(nbd_aio_get_direction(link->handle));
+	bool ended = events & (POLLHUP | POLLERR | POLLNVAL);
+
+	if (wanted & POLLIN && (events & POLLIN || ended))
+		return !nbd_aio_notify_read(link->handle);
+	if (wanted & POLLOUT && (events & POLLOUT || ended))
+		return !nbd_aio_notify_write(link->handle);
+	return !ended;
+}
+
+static bool is_lost(const struct nbdlink *link)
+{
+	return nbd_aio_is_dead(link->handle) || nbd_aio_is_closed(link->handle);
+}
+
+/* Waits for one event, without the lock, and deals with it. */
+static void poll_once(struct nbdlink *link)
+{
+	struct pollfd fds[] = {
+		{.fd = nbd_aio_get_fd(link->handle),
+		 .events = events_of(nbd_aio_get_direction(link->handle))},
+		{.fd = link->wake, .events = POLLIN},
+	};
+	eventfd_t count;
+
+	link->polled = true;
+	pthread_mutex_unlock(&link->lock);
+	int ready = poll(fds, ARRAY_SIZE(fds), IDLE_MILLISECONDS);
+
+	pthread_mutex_lock(&link->lock);
+	link->polled = false;
+	if (link->failure)
+		pthread_cond_broadcast(&link->poll_ended);
+	if (ready > 0 && fds[1].revents)
+		eventfd_read(link->wake, &count);
+	if (ready > 0 && !link->failure && (!notify(link, fds[0].revents) || is_lost(link)))
+		fail(link, -ECONNRESET);
+}
+
+/* After this libnbd touches no request and no buffer any more. */
+static void give_up(struct nbdlink *link)
+{
+	while (link->polled)
+		pthread_cond_wait(&link->poll_ended, &link->lock);
+	nbd_close(link->handle);
+	link->handle = NULL;
+}
+
+/* ---- Requests ---- */
+
+static int64_t issue(struct nbd_handle *handle, struct nbdlink_request *request)
+{
+	nbd_completion_callback completion = {.callback = take_result, .user_data = request};
+	nbd_chunk_callback chunks = {.callback = take_chunk, .user_data = request};
+	nbd_extent_callback extents = {.callback = take_status, .user_data = request};
+
+	switch (request->operation) {
+	case NBDLINK_READ:
+		return nbd_aio_pread_structured(handle, request->buf, (size_t)request->length,
+						request->offset, chunks, completion, 0);
+	case NBDLINK_WRITE:
+		return nbd_aio_pwrite(handle, request->buf, (size_t)request->length,
+				      request->offset, completion, 0);
+	case NBDLINK_PUNCH:
+		return nbd_aio_zero(handle, request->length, request->offset, completion, 0);
+	case NBDLINK_ZERO:
+		return nbd_aio_zero(handle, request->length, request->offset, completion,
+				    LIBNBD_CMD_FLAG_NO_HOLE);
+	case NBDLINK_FLUSH:
+		return nbd_aio_flush(handle, completion, 0);
+	case NBDLINK_STATUS:
+	default:
+		return nbd_aio_block_status(handle, request->length, request->offset, extents,
+					    completion, 0);
+	}
+}
+
+void nbdlink_submit(struct nbdlink *link, struct nbdlink_request *request)
+{
+	LOCK_SCOPED(&link->lock);
+	request->link = link;
+	request->done = false;
+	request->received = 0;
+	request->sleeper = NULL;
+	if (link->failure)
+		return;
+	bool issued = issue(link->handle, request) >= 0;
+
+	if (!issued && !request->done && !is_lost(link)) {
+		request->result = nbd_get_errno() ? -nbd_get_errno() : -EIO;
+		request->done = true;
+	}
+	if (is_lost(link))
+		fail(link, -ECONNRESET);
+	else if (link->polled && nbd_aio_get_direction(link->handle) & LIBNBD_AIO_DIRECTION_WRITE)
+		end_poll(link);
+}
+
+/* Until the request is done, or this thread is to poll. */
+static void sleep_on(struct nbdlink *link, struct nbdlink_request *request)
+{
+	pthread_cond_t woken = PTHREAD_COND_INITIALIZER;
+	struct nbdlink_request **at = &link->sleeping;
+
+	request->sleeper = &woken;
+	request->next = link->sleeping;
+	link->sleeping = request;
+	pthread_cond_wait(&woken, &link->lock);
+	while (*at != request)
+		at = &(*at)->next;
+	*at = request->next;
+	request->sleeper = NULL;
+	pthread_cond_destroy(&woken);
+}
+
+int nbdlink_wait(struct nbdlink_request *request)
+{
+	struct nbdlink *link = request->link;
+
+	LOCK_SCOPED(&link->lock);
+	while (!request->done && !link->failure) {
+		if (interrupt_signal())
+			fail(link, -ECANCELED);
+		else if (link->polled)
+			sleep_on(link, request);
+		else
+			poll_once(link);
+	}
+	if (!request->done && link->handle)
+		give_up(link);
+	/* Who leaves hands the polling on. */
+	if (!link->polled && link->sleeping)
+		pthread_cond_signal(link->sleeping->sleeper);
+	return request->done ? request->result : link->failure;
+}
+
+int nbdlink_failure(struct nbdlink *link)
+{
+	LOCK_SCOPED(&link->lock);
+	return link->failure;
+}
+
+void nbdlink_close(struct nbdlink *link)
+{
+	if (!link)
+		return;
+	/* Says goodbye, without waiting for an answer. */
+	if (link->handle && nbd_aio_is_ready(link->handle))
+		nbd_aio_disconnect(link->handle, 0);
+	nbd_close(link->handle);
+	if (link->wake >= 0)
+		close(link->wake);
+	pthread_cond_destroy(&link->poll_ended);
+	pthread_mutex_destroy(&link->lock);
+	free(link);
+}
