@@ -149,3 +149,13 @@ def snapshot(top):
 
 def changes(before, after):
     return [path for path in sorted({*before, *after}) if before.get(path) != after.get(path)]
+
+
+def allocated(path):
+    """Bytes that a file takes, when the system has got round to all of it."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+        return os.fstat(fd).st_blocks * 512
+    finally:
+        os.close(fd)
