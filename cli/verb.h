@@ -41,5 +41,6 @@ extern const struct verb verb_dump;
 extern const struct verb verb_info;
 extern const struct verb verb_map;
 extern const struct verb verb_replay;
+extern const struct verb verb_serve;
 
 #endif

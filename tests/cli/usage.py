@@ -19,13 +19,16 @@ from disks import GIB, KIB, MIB, TIB
 
 def verbs():
     out = run([VHDX, "--help"]).out
-    return re.findall(r"^ {2,}(\w+) {2,}\S", out, re.M)
+    found = re.findall(r"^ {2,}(\w+) {2,}\S", out, re.M)
+    # The program behind this one is not built everywhere.
+    return [verb for verb in found if verb != "mount" or os.environ.get("VHDX_MOUNT")]
 
 
 @tap.case("--help lists the verbs, and every verb has its own")
 def _(folder):
     found = verbs()
-    assert {"create", "info", "check", "replay", "map", "convert", "compare", "dump"} <= set(found), found
+    assert {"create", "info", "check", "replay", "map", "convert", "compare", "dump",
+            "serve"} <= set(found), found
     for verb in found:
         for option in ("--help", "-h"):
             result = vhdx(verb, option)
@@ -45,7 +48,7 @@ def _(folder):
 @tap.case("every option that help shows is one, and does not crash without its argument")
 def _(folder):
     for verb in verbs():
-        for option in re.findall(r"--[a-z-]+", vhdx(verb, "--help").out):
+        for option in re.findall(r"^ +(?:-\w, )?(--[a-z-]+)", vhdx(verb, "--help").out, re.M):
             result = run([VHDX, verb, option], status=None)
             assert result.status >= 0 and "unknown option" not in result.err, result
 

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT */
+/* vhdx serve: becomes nbdkit with our plugin, after looking whether the disk can be opened. */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "companion.h"
+#include "options.h"
+#include "report.h"
+
+enum {
+	OPTION_RUN = OPTION_FIRST,
+};
+
+static const struct option_row rows[] = {
+	{'U', "unix", "SOCKET", "listen on a Unix domain socket"},
+	{'p', "port", "PORT", "listen on a TCP port (default 10809)"},
+	{'b', "bind", "ADDRESS", "listen there (default localhost; all interfaces: 0.0.0.0)"},
+	{OPTION_RUN, "run", "CMD", "run a shell command that uses $uri, then stop with its status"},
+	{0, NULL, NULL, NULL},
+};
+
+struct serve {
+	const char *socket;
+	const char *port;
+	const char *address;
+	const char *command;
+};
+
+static bool take_option(void *opaque, int id, const char *value)
+{
+	struct serve *serve = opaque;
+
+	switch (id) {
+	case 'U':
+		serve->socket = value;
+		return true;
+	case 'p':
+		serve->port = value;
+		return true;
+	case 'b':
+		serve->address = value;
+		return true;
+	case OPTION_RUN:
+		serve->command = value;
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* What is wrong with the disk is said here and now, in the command's own words, and not to a client. */
+static int try_disk(const char *file, const struct options *options)
+{
+	struct vhdx_open_options how =
+		chain_open_options(&options->chain, options->writable ? VHDX_OPEN_WRITE : 0);
+	struct vhdx *disk;
+
+	if (vhdx_open(file, &how, &disk) || vhdx_close(disk))
+		return report_failure(file);
+	return STATUS_DONE;
+}
+
+static int check_options(const struct serve *serve, const struct options *options, bool passes_on)
+{
+	if (serve->socket && (serve->port || serve->address))
+		return report_error(NULL, "-U excludes -p and -b");
+	if (options->noperands > 1 && !passes_on)
+		return report_error(NULL,
+				    "'%s' is one operand too many (nbdkit's own go behind --)",
+				    options->operands[1]);
+	return STATUS_DONE;
+}
+
+/* ---- nbdkit's command line ---- */
+
+/* More than its fixed words and the chain's flags. */
+#define FIXED_WORDS 32
+
+struct words {
+	char **list;
+	size_t count;
+};
+
+static void add(struct words *words, const char *word)
+{
+	words->list[words->count++] = (char *)word;
+}
+
+static void add_listening(struct words *words, const struct serve *serve)
+{
+	if (serve->socket || (serve->command && !serve->port && !serve->address)) {
+		add(words, "-U");
+		add(words, serve->socket ? serve->socket : "-");
+	} else {
+		add(words, "-i");
+		add(words, serve->address ? serve->address : "localhost");
+		add(words, "-p");
+		add(words, serve->port ? serve->port : "10809");
+	}
+	if (serve->command) {
+		add(words, "--run");
+		add(words, serve->command);
+	}
+}
+
+/* "NAME=VALUE", which lives until nbdkit is run. */
+static bool add_parameter(struct words *words, const char *name, const char *value)
+{
+	char *word;
+
+	if (asprintf(&word, "%s=%s", name, value) < 0)
+		return false;
+	add(words, word);
+	return true;
+}
+
+static bool add_parameters(struct words *words, const char *file, const struct options *options)
+{
+	static const struct {
+		uint32_t flag;
+		const char *word;
+	} flags[] = {
+		{VHDX_OPEN_NO_PARENT, "no-parent=true"},
+		{VHDX_OPEN_ANY_PARENT, "any-parent=true"},
+		{VHDX_OPEN_IGNORE_ID_MISMATCH, "ignore-id-mismatch=true"},
+		{VHDX_OPEN_FORCE_SHARE, "force-share=true"},
+		{VHDX_OPEN_NO_HOLES, "no-holes=true"},
+		{VHDX_OPEN_NO_LOCK, "no-lock=true"},
+	};
+	uint32_t wanted = options->chain.flags | options->chain.write_flags;
+	bool done = add_parameter(words, "file", file);
+
+	for (size_t i = 0; i < options->chain.nparent_dirs; i++)
+		done = done && add_parameter(words, "parent-dir", options->chain.parent_dirs[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(flags); i++)
+		if (wanted & flags[i].flag)
+			add(words, flags[i].word);
+	return done;
+}
+
+/* Does not return when it goes well: the process, its number and its signals are nbdkit's then. */
+static int run_nbdkit(const char *plugin, const struct options *options, const struct serve *serve)
+{
+	size_t passed_on = (size_t)options->noperands - 1;
+	struct words words = {0};
+	auto_free char **list =
+		calloc(FIXED_WORDS + options->chain.nparent_dirs + passed_on, sizeof(*list));
+
+	if (!list)
+		return report_error(NULL, "out of memory");
+	words.list = list;
+	add(&words, "nbdkit");
+	add(&words, "--foreground");
+	if (!options->writable)
+		add(&words, "--readonly");
+	add_listening(&words, serve);
+	add(&words, plugin);
+	if (!add_parameters(&words, options->operands[0], options))
+		return report_error(NULL, "out of memory");
+	for (size_t i = 1; i <= passed_on; i++)
+		add(&words, options->operands[i]);
+	execvp("nbdkit", words.list);
+	return report_errno("nbdkit", "cannot be run", errno);
+}
+
+static bool has_separator(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++)
+		if (!strcmp(argv[i], "--"))
+			return true;
+	return false;
+}
+
+static int run(int argc, char **argv)
+{
+	struct serve serve = {0};
+	auto_options struct options options;
+	char room[PATH_MAX];
+	const char *plugin =
+		companion_find("../nbdkit/nbdkit-vhdx-plugin.so", PLUGIN_INSTALLED, room);
+	bool passes_on = has_separator(argc, argv);
+
+	if (!options_parse(&options, &verb_serve, argc, argv, take_option, &serve))
+		return options.status;
+	int status = check_options(&serve, &options, passes_on);
+
+	if (!status && !plugin)
+		status = report_error(NULL, "the nbdkit plugin is not installed (expected %s)",
+				      PLUGIN_INSTALLED);
+	if (!status)
+		status = try_disk(options.operands[0], &options);
+	return status ? status : run_nbdkit(plugin, &options, &serve);
+}
+
+const struct verb verb_serve = {
+	.name = "serve",
+	.summary = "Serve a disk over NBD, by nbdkit",
+	.operands = "FILE [-- NBDKIT-ARGUMENT...]",
+	.options = rows,
+	.groups = OPTIONS_CHAIN | OPTIONS_WRITE | OPTIONS_WRITABLE,
+	.min_operands = 1,
+	.max_operands = INT_MAX,
+	.failed_status = STATUS_FAILED,
+	.details =
+		"Serves until it gets SIGINT or SIGTERM, with --run until CMD ends, and then closes the disk cleanly.\n"
+		"What follows -- goes to nbdkit: TLS (--tls=require), filters, logging. With --run alone, the socket\n"
+		"is a private one.",
+	.run = run,
+};
