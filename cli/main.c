@@ -15,13 +15,13 @@
 
 static const struct verb *const verbs[] = {
 	&verb_create,  &verb_info,    &verb_check, &verb_replay, &verb_map,
-	&verb_convert, &verb_compare, &verb_dump,  &verb_serve,
+	&verb_convert, &verb_compare, &verb_dump,  &verb_mount,	 &verb_serve,
 };
 
 static void print_usage(FILE *out)
 {
 	fputs("Usage: vhdx VERB [OPTION]... [OPERAND]...\n"
-	      "Creates, inspects, checks, replays, converts and serves VHDX virtual disks.\n\n",
+	      "Creates, inspects, checks, replays, converts, mounts and serves VHDX virtual disks.\n\n",
 	      out);
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
 		fprintf(out, "  %-10s %s\n", verbs[i]->name, verbs[i]->summary);

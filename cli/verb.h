@@ -40,6 +40,7 @@ extern const struct verb verb_create;
 extern const struct verb verb_dump;
 extern const struct verb verb_info;
 extern const struct verb verb_map;
+extern const struct verb verb_mount;
 extern const struct verb verb_replay;
 extern const struct verb verb_serve;
 

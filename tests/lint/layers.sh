@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# A file of lib/ includes headers of its own floor and of those below; fronts include <vhdx.h> only.
+# A file of lib/ includes headers of its own floor and of those below; fronts include <vhdx.h> only, and
+# fuse/, which is a verb in a program of its own, what verbs share in cli/ too.
 set -eu
 cd "${VHDX_SOURCE:-$(dirname "$0")/../..}"
 
@@ -57,6 +58,8 @@ done
 
 for front in "${fronts[@]}"; do
 	files=("$front"/*.[ch])
+	shared=$front
+	[ "$front" != fuse ] || shared=cli
 	[ -e "${files[0]}" ] || continue
 	while read -r place text; do
 		name=$(target "$text")
@@ -65,7 +68,8 @@ for front in "${fronts[@]}"; do
 		*..*) complain "$place: $name leaves $front/" ;;
 		*/*) [ "$(height "${inner%%/*}")" -lt 0 ] || complain "$place: $name is internal to the library" ;;
 		vhdx.h) [ "$name" = "<vhdx.h>" ] || complain "$place: write <vhdx.h>" ;;
-		*) [ "${name:0:1}" = "<" ] || [ -e "$front/$inner" ] || complain "$place: $name is not of $front/" ;;
+		*) [ "${name:0:1}" = "<" ] || [ -e "$front/$inner" ] || [ -e "$shared/$inner" ] ||
+			complain "$place: $name is not of $front/" ;;
 		esac
 	done < <(includes "${files[@]}")
 done
