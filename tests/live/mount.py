@@ -492,7 +492,12 @@ def _(folder):
         is_sound(path)
 
 
-@tap.case("-o auto_unmount: a killed mount is not in the way", *FUSE)
+def own_root():
+    """fusermount3, which is left to unmount, wants a mount point at the root."""
+    return None if mounts.is_mounted("/") else "the root is no mount point (a chroot's is not)"
+
+
+@tap.case("-o auto_unmount: a killed mount is not in the way", *FUSE, own_root)
 def _(folder):
     with Mount(folder, create(folder), "-o", "auto_unmount") as mount:
         mount.process.kill()
