@@ -12,7 +12,6 @@ sys.path[:0] = [HERE, os.path.join(HERE, os.pardir, "support")]
 import json
 import signal
 import socket
-import struct
 import subprocess
 
 import command
@@ -20,25 +19,11 @@ import disks
 import tap
 from command import VHDX, vhdx, vhdx_json
 from disks import GIB, MIB, noise
-from liar import Liar, lying
-from nbdserver import Log, nbdkit, qemu_nbd, wait_until
-
-KIT = tap.tool("nbdkit")
-
-
-def client():
-    """Why NBD cannot be an operand here, or None."""
-    result = command.run([VHDX, "compare", "nbd+unix:///?socket=/no/such", "-"], status=2)
-    return "the command is built without NBD" if "without NBD" in result.err else None
-
+from nbdserver import KIT, Log, case, client, nbdkit, qemu_nbd, wait_until
 
 def tls():
     found = subprocess.run(["nbdkit", "--dump-config"], capture_output=True, check=False, text=True).stdout
     return None if "tls=yes" in found else "nbdkit without TLS"
-
-
-def case(name, *needs):
-    return tap.case(name, KIT, client, *needs)
 
 
 def disk(folder, name="disk", size=24 * MIB, **how):
@@ -443,138 +428,6 @@ tap.add("Ctrl-C ends every operation while the server stalls",
         stop_stalled(lambda server, process: process.send_signal(signal.SIGINT), judge_interrupted), KIT, client)
 tap.add("a server that is killed ends every operation with one line",
         stop_stalled(lambda server, process: server.kill(), judge_killed), KIT, client)
-
-
-# ---- Servers that lie ----
-
-class Beyond(Liar):
-    """Ranges go on behind the export."""
-
-    def status(self, cookie, offset, length):
-        return self.extents(cookie, (4096, 0), (0xffffffff, 3), (0xffffffff, 0))
-
-
-class NoProgress(Liar):
-    def status(self, cookie, offset, length):
-        return self.extents(cookie, (0, 3), (length, 3))
-
-
-class LessThanABlock(Liar):
-    def status(self, cookie, offset, length):
-        return self.extents(cookie, (1, 3))
-
-
-class HoleOfOldData(Liar):
-    """No space is taken, but zeros are not promised."""
-
-    def status(self, cookie, offset, length):
-        return self.extents(cookie, (length, 1))
-
-
-class NoAnswer(Liar):
-    def status(self, cookie, offset, length):
-        return self.chunk(0, cookie)
-
-
-class OtherContext(Liar):
-    def status(self, cookie, offset, length):
-        return self.extents(cookie, (length, 3), context=2)
-
-
-class TwoAnswers(Liar):
-    def status(self, cookie, offset, length):
-        if offset:
-            return self.extents(cookie, (length, 0))
-        return self.extents(cookie, (self.size // 2, 3), flags=0) + self.extents(cookie, (length, 3))
-
-
-class HalfOfTheData(Liar):
-    def read(self, cookie, offset, length):
-        return self.chunk(1, cookie, struct.pack(">Q", offset) + b"d" * (length // 2))
-
-
-class NoData(Liar):
-    def read(self, cookie, offset, length):
-        return self.chunk(0, cookie)
-
-
-class MoreData(Liar):
-    def read(self, cookie, offset, length):
-        return self.chunk(1, cookie, struct.pack(">Q", offset) + b"d" * (length + 4096))
-
-
-class DataElsewhere(Liar):
-    def read(self, cookie, offset, length):
-        return self.chunk(1, cookie, struct.pack(">Q", offset + (1 << 40)) + b"d" * length)
-
-
-class OtherRequest(Liar):
-    def read(self, cookie, offset, length):
-        return super().read(cookie + 1000, offset, length)
-
-
-class Garbage(Liar):
-    def read(self, cookie, offset, length):
-        return b"garbage!" * 8
-
-
-class Hangup(Liar):
-    def read(self, cookie, offset, length):
-        self.peer.sendall(super().read(cookie, offset, length)[:100])
-        raise EOFError
-
-
-class TooLarge(Liar):
-    size = (1 << 64) - 1
-
-
-class NearlyTooLarge(Liar):
-    size = (1 << 63) - 1
-
-
-class OddBlocks(Liar):
-    sizes = (3, 4096, 65536)
-
-
-class HugeBlocks(Liar):
-    sizes = (1 << 31, 1 << 31, 1 << 31)
-
-
-class BlocksOverMost(Liar):
-    sizes = (4096, 4096, 512)
-
-
-@case("what a server says of holes is believed only where it can be")
-def _(folder):
-    out = os.path.join(folder, "out.raw")
-    for liar, data in ((Liar, Liar.size), (Beyond, 4096), (NoProgress, Liar.size), (LessThanABlock, Liar.size),
-                       (HoleOfOldData, Liar.size), (NoAnswer, Liar.size), (OtherContext, Liar.size), (TwoAnswers, Liar.size // 2)):
-        with lying(folder, liar) as server:
-            vhdx("convert", "--force", server.uri(), out)
-        with open(out, "rb") as file:
-            found = file.read()
-        assert len(found) == Liar.size and found.count(b"d") == data, (liar.__name__, found.count(b"d"))
-
-
-@case("answers that cannot be are one error, and nothing is left")
-def _(folder):
-    out = os.path.join(folder, "out.raw")
-    for liar, says in ((HalfOfTheData, "Protocol error"), (NoData, "Protocol error"), (MoreData, ""), (Garbage, ""),
-                       (DataElsewhere, ""), (OtherRequest, ""), (Hangup, "reset"), (TooLarge, "less than 8 EiB"),
-                       (NearlyTooLarge, "")):
-        for format_option in ("-f", "raw"), ():
-            with lying(folder, liar) as server:
-                command.fails("convert", *format_option, server.uri(), out, says=says)
-            assert not os.path.exists(out), liar.__name__
-
-
-@case("block sizes that cannot be are not taken for true")
-def _(folder):
-    out = os.path.join(folder, "out.raw")
-    for liar in (OddBlocks, HugeBlocks, BlocksOverMost):
-        with lying(folder, liar) as server:
-            result = command.run([VHDX, "convert", "--force", server.uri(), out], status={0, 1})
-            assert result.status or os.path.getsize(out) == Liar.size, str(result)
 
 
 # ---- Encryption ----

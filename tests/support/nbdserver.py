@@ -6,7 +6,22 @@ import re
 import subprocess
 import time
 
+import command
+import tap
+from command import VHDX
+
 DEADLINE = 30
+KIT = tap.tool("nbdkit")
+
+
+def client():
+    """Why NBD cannot be an operand here, or None."""
+    result = command.run([VHDX, "compare", "nbd+unix:///?socket=/no/such", "-"], status=2)
+    return "the command is built without NBD" if "without NBD" in result.err else None
+
+
+def case(name, *needs):
+    return tap.case(name, KIT, client, *needs)
 
 
 def wait_until(what, condition):
