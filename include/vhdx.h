@@ -14,7 +14,7 @@
  *    Opening, closing, checking, dumping and asking for the parent of one struct vhdx need it alone;
  *    different disks are independent.
  *  - Nothing that is opened for reading is ever written, and nothing but regular files is opened as a
- *    parent; parents are never written.
+ *    parent; parents are written only where write_parents of struct vhdx_open_options asks for it.
  */
 #ifndef VHDX_H
 #define VHDX_H
@@ -217,6 +217,12 @@ struct vhdx_open_options {
 	const char *name; /**< vhdx_open_io: what messages call the storage; NULL: "(storage)" */
 	/** How long to wait for a lock that another process holds, in milliseconds; 0: not at all. */
 	unsigned lock_wait_ms;
+	/**
+	 * With VHDX_OPEN_WRITE: so many parents, from the nearest on, are opened for writing too, under
+	 * the same rules as the file itself; -EINVAL when there are fewer. For vhdx_commit: whoever
+	 * writes to a parent by other means breaks its children.
+	 */
+	unsigned write_parents;
 };
 
 /**
@@ -245,9 +251,10 @@ VHDX_API int vhdx_open_io(const struct vhdx_io *io, const struct vhdx_open_optio
 			  struct vhdx **ret_disk);
 
 /**
- * Closes the disk and its parents and frees all, whatever it returns. NULL is allowed. A disk that was
- * changed is closed cleanly: every change made durable, the log emptied, space that the file grew by
- * and that was not used given back. On failure (the storage's errno) the image is as after a crash: what
+ * Closes the disk and its parents and frees all, whatever it returns. NULL is allowed. Disks of the chain
+ * that were changed are closed cleanly, the nearest first: every change made durable, the log emptied,
+ * space that the file grew by and that was not used given back. Returns the first failure (the storage's
+ * errno), and the other disks are closed cleanly still; the image that failed is as after a crash: what
  * was flushed is there, and the next open replays the log.
  */
 VHDX_API int vhdx_close(struct vhdx *disk);
@@ -469,8 +476,8 @@ struct vhdx_check_options {
 
 struct vhdx_check_result {
 	size_t size;
-	uint64_t notes;	       /**< findings that do not count */
-	uint64_t leaks;	       /**< ranges of file space that nothing refers to ... */
+	uint64_t notes; /**< findings that do not count */
+	uint64_t leaks; /**< ranges of file space that nothing refers to and that take room ... */
 	uint64_t leaked_bytes; /**< ... and their size */
 	uint64_t damages;      /**< findings that do count */
 	uint64_t blocks;       /**< payload blocks of the disk ... */

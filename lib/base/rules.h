@@ -39,9 +39,16 @@ enum rule {
 	RULE_NEW_BITMAP_ZERO,	/* a new bitmap block is zero before its entry is durable */
 	RULE_ALL_BITS,		/* a block that becomes PARTIALLY_PRESENT gets all of its bits */
 	RULE_HIDE_PARENT,	/* only NOT_PRESENT becomes PARTIALLY_PRESENT */
+	/* Tables and sizes */
+	RULE_SWITCH_LAST, /* what a new place of the BAT or size shows is durable before the switch */
+	RULE_CLEAR_BEHIND_END, /* what a disk grows by reads as zeros before it has that size */
+	RULE_TABLES_TOGETHER,  /* one entry changes both region tables */
 	/* Errors */
 	RULE_NO_SPACE_KEEPS, /* a log write or an apply without space loses no page */
 	RULE_FAILURE_STOPS,  /* after a failed flush nothing is written any more */
+	/* Merging into a parent */
+	RULE_LINK_BOTH,	   /* while a merge runs, the child names the DataWriteGuid of before too */
+	RULE_LINK_DURABLE, /* the child names the new one durably before the parent's header has it */
 	RULES,
 };
 

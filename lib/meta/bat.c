@@ -11,6 +11,7 @@
 #define PAGE_ENTRIES (PAGE_SIZE / BAT_ENTRY_SIZE)
 #define WALK_SIZE    (64 * KIB)
 
+/* Only zeros may be a hole, and on some file systems it takes long to ask. */
 static int load_page(void *opaque, uint64_t index, void *page, uint64_t *ret_hole_end)
 {
 	const struct image *image = opaque;
@@ -18,23 +19,22 @@ static int load_page(void *opaque, uint64_t index, void *page, uint64_t *ret_hol
 	uint64_t offset = image->bat.file_offset + index * PAGE_SIZE;
 	uint64_t start = region_end;
 	uint64_t end;
-	int ret = vhdx_io_next_data(image->view, offset, region_end, &start, &end);
+	int ret = vhdx_io_read(image->view, page, PAGE_SIZE, offset);
 
-	if (ret && ret != -ENXIO)
-		return vhdx_fail_io(ret, image->name, offset, "the BAT cannot be read");
-	if (start >= offset + PAGE_SIZE) {
-		*ret_hole_end = (start - image->bat.file_offset) / PAGE_SIZE;
-		return 0;
+	if (!ret && vhdx_is_zeros(page, PAGE_SIZE)) {
+		ret = vhdx_io_next_data(image->view, offset, region_end, &start, &end);
+		if (ret == -ENXIO)
+			ret = 0;
+		if (!ret && start >= offset + PAGE_SIZE)
+			*ret_hole_end = (start - image->bat.file_offset) / PAGE_SIZE;
 	}
-	ret = vhdx_io_read(image->view, page, PAGE_SIZE, offset);
 	return ret ? vhdx_fail_io(ret, image->name, offset, "the BAT cannot be read") : 0;
 }
 
 int vhdx_bat_map_init(struct page_map *map, struct page_cache *cache, const struct image *image)
 {
-	uint64_t pages = div_round_up(image->geometry.entries * BAT_ENTRY_SIZE, PAGE_SIZE);
-
-	return vhdx_page_map_init(map, cache, pages, load_page, (void *)(uintptr_t)image);
+	return vhdx_page_map_init(map, cache, div_round_up(image->bat.length, PAGE_SIZE), load_page,
+				  (void *)(uintptr_t)image);
 }
 
 /* One load, so that an entry is never seen half changed; the page holds it as the disk does. */
@@ -115,6 +115,8 @@ struct walk {
 	bat_visitor *visit;
 	void *opaque;
 	uint8_t *buf;
+	/* Up to here all is data: some storage looks for the end of data page by page. */
+	uint64_t data_end;
 };
 
 static int visit_piece(const struct walk *walk, uint64_t offset, uint64_t size)
@@ -142,11 +144,12 @@ static int visit_piece(const struct walk *walk, uint64_t offset, uint64_t size)
 }
 
 /* Visits what the file holds at or after *offset, at most WALK_SIZE of it, and moves *offset on. */
-static int walk_on(const struct walk *walk, uint64_t *offset)
+static int walk_on(struct walk *walk, uint64_t *offset)
 {
-	uint64_t start;
-	uint64_t end;
-	int ret = vhdx_io_next_data(walk->image->view, *offset, walk->end, &start, &end);
+	uint64_t start = *offset;
+	int ret = start < walk->data_end ? 0
+					 : vhdx_io_next_data(walk->image->view, *offset, walk->end,
+							     &start, &walk->data_end);
 
 	if (ret == -ENXIO) {
 		*offset = walk->end;
@@ -168,7 +171,7 @@ int vhdx_bat_walk(const struct image *image, bool padding, bat_visitor *visit, v
 	uint64_t entries = padding ? image->bat.length / BAT_ENTRY_SIZE : image->geometry.entries;
 	uint64_t total = entries * BAT_ENTRY_SIZE;
 	auto_free uint8_t *buf = malloc(WALK_SIZE);
-	struct walk walk = {image, base, base + total, visit, opaque, buf};
+	struct walk walk = {image, base, base + total, visit, opaque, buf, base};
 	uint64_t offset = base;
 	int ret = buf ? 0 : vhdx_fail_memory();
 

@@ -65,7 +65,7 @@ static inline uint64_t bat_chunk_of_index(const struct geometry *g, uint64_t ind
 
 struct image;
 
-/* Sets up @map for the entries of the image's BAT. */
+/* Sets up @map for the image's BAT, also for what lies in its region behind the last entry. */
 int vhdx_bat_map_init(struct page_map *map, struct page_cache *cache, const struct image *image);
 
 /* The entry @index, below geometry.entries. The caller holds a stripe. */

@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "meta/batcheck.h"
+#include "store/io.h"
 #include "meta/bitmap.h"
 
 #define MAX_NAMED_OVERLAPS 16 /* for more, the search for the other party would take too long */
@@ -344,11 +345,37 @@ static void take_fixed_space(struct bat_check *check)
 					    image->regions[i].length, NULL);
 }
 
+/* Does it take room on storage? If that cannot be told, it does. */
+static bool takes_room(const struct image *image, uint64_t start, uint64_t end)
+{
+	uint64_t data_start;
+	uint64_t data_end;
+
+	return vhdx_io_next_data(image->view, start, end, &data_start, &data_end) != -ENXIO;
+}
+
+static void report_gap(struct bat_check *check, uint64_t start, uint64_t end)
+{
+	struct image *image = check->image;
+
+	if (!takes_room(image, start, end)) {
+		vhdx_image_report(image, PROBLEM_SPACE_UNUSED, start,
+				  "file: nothing refers to %" PRIu64 " bytes at %#" PRIx64
+				  ", which take no room",
+				  end - start, start);
+		return;
+	}
+	vhdx_image_report(image, PROBLEM_SPACE_LEAKED, start,
+			  "file: nothing refers to %" PRIu64 " bytes at %#" PRIx64, end - start,
+			  start);
+	check->counts.leaked_bytes += end - start;
+}
+
 /*
- * Gaps between structures are leaks. What lies behind the last may be there for growth, and is no fault.
- * When not all structures could be found, nothing can be said.
+ * Gaps between structures are leaks where they take room. What lies behind the last may be there for growth, and is
+ * no fault. When not all structures could be found, nothing can be said.
  */
-static void report_leaks(struct bat_check *check)
+static void report_gaps(struct bat_check *check)
 {
 	struct image *image = check->image;
 	uint64_t end = min_u64(image_end(image), check->space.mebibytes * MIB);
@@ -367,10 +394,7 @@ static void report_leaks(struct bat_check *check)
 					  max_u64(image_view_size(image), start) - start);
 			return;
 		}
-		vhdx_image_report(image, PROBLEM_SPACE_LEAKED, start,
-				  "file: nothing refers to %" PRIu64 " bytes at %#" PRIx64,
-				  next - start, start);
-		check->counts.leaked_bytes += next - start;
+		report_gap(check, start, next);
 		at = next;
 	}
 }
@@ -387,7 +411,7 @@ int vhdx_check_bat(struct image *image, vhdx_progress_fn *progress, void *opaque
 	ret = vhdx_bat_walk(image, true, check_entry, &check, progress, opaque);
 	if (!ret) {
 		enter_chunk(&check, image->geometry.chunks);
-		report_leaks(&check);
+		report_gaps(&check);
 		*ret_counts = check.counts;
 	}
 	if (!ret && ret_space)

@@ -45,6 +45,11 @@ static int fail(struct journal *journal, int ret)
 	return ret;
 }
 
+int vhdx_journal_abandon(struct journal *journal, int ret)
+{
+	return fail(journal, ret);
+}
+
 int vhdx_journal_check(const struct journal *journal)
 {
 	if (!atomic_load_explicit(&journal->failed, memory_order_acquire))
@@ -200,7 +205,6 @@ static int log_capture(struct journal *journal, struct logged *logged, bool *ret
 		ret = write_entry(journal, &logged->capture, &entry);
 	if (ret)
 		return ret;
-	uint64_t retired = (journal->oldest ? journal->oldest->capture.number : number) - 1;
 
 	*ret_logged = true;
 	logged->position = entry.position;
@@ -213,7 +217,6 @@ static int log_capture(struct journal *journal, struct logged *logged, bool *ret
 	if (ret)
 		return ret;
 	vhdx_log_ring_durable(&journal->ring, &entry);
-	atomic_store_explicit(&journal->retired, retired, memory_order_release);
 	atomic_store_explicit(&journal->durable, number, memory_order_release);
 	return 0;
 }
@@ -455,6 +458,8 @@ int vhdx_journal_stop(struct journal *journal)
 	int ret = vhdx_journal_commit(journal);
 
 	header.log_guid = (struct vhdx_guid){{0}};
+	if (!ret) /* its apply may have failed, which it does not tell */
+		ret = vhdx_journal_check(journal);
 	if (!ret)
 		ret = as_owner(journal, &header, empty_log);
 	return ret ? ret : flush(journal);

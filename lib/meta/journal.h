@@ -18,11 +18,6 @@ struct journal {
 	struct transaction transaction;
 	/* Number of the last transaction that is durable in the log. */
 	atomic_uint_least64_t durable;
-	/*
-	 * Number of the last that no durable Tail needs any more: only then space where metadata lay can
-	 * hold anything else. No operation moves metadata yet.
-	 */
-	atomic_uint_least64_t retired;
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
@@ -63,6 +58,12 @@ int vhdx_journal_new_data(struct journal *journal, const struct vhdx_guid *data_
  * nothing may be written any more (vhdx_journal_check).
  */
 int vhdx_journal_commit(struct journal *journal);
+
+/*
+ * After @ret, of which this thread's last error tells: what is in memory must never reach the storage, so nothing may be
+ * written any more. Returns @ret.
+ */
+int vhdx_journal_abandon(struct journal *journal, int ret);
 
 /* 0, or the failure that ended writing. */
 int vhdx_journal_check(const struct journal *journal);

@@ -6,10 +6,10 @@
 #include "meta/pages.h"
 
 /*
- * The pages of a payload entry and of its bitmap's entry, and those of the largest block's bits: 256 MiB
- * in sectors of 512 bytes.
+ * The pages of a payload entry and of its bitmap's entry, and those of the largest block's bits (256 MiB in
+ * sectors of 512 bytes): 18. Or both region tables, and a few of the metadata: 40, which any log can take.
  */
-#define CHANGE_PAGES 18u
+#define CHANGE_PAGES 40u
 
 /* Pages that a transaction has at most where the log would take more. */
 #define TRANSACTION_PAGES 256u

@@ -12,6 +12,7 @@
 #include "ops/build.h"
 #include "ops/stream.h"
 #include "store/newfile.h"
+#include "vdisk/disk.h"
 
 /* Of a stream, until its end has been read. */
 #define SIZE_UNKNOWN UINT64_MAX
@@ -40,13 +41,12 @@ struct source {
 	bool owns_io;
 	struct stream stream;
 
-	/* What raw storage said last of where it holds data. */
-	uint64_t data_start;
-	uint64_t data_end;
+	struct known_data known; /* of raw storage */
 
-	/* What vhdx_extents said last of a disk. */
+	/* What the map of a disk said last. */
 	struct vhdx_extent extents[SOURCE_EXTENTS];
 	size_t count;
+	struct file_holes holes;
 };
 
 /* @direct: open files to go past the page cache. */
@@ -65,6 +65,17 @@ int vhdx_source_next_data(struct source *source, uint64_t offset, uint64_t end, 
  */
 int vhdx_source_read(struct source *source, void *buf, size_t size, uint64_t offset,
 		     size_t *ret_done);
+
+/* Where a byte of a disk lies: in which file of its chain, and how far that goes on in there. */
+struct source_place {
+	const struct vhdx *layer;
+	uint64_t file_offset;
+	uint64_t length;
+};
+
+/* For a byte of the range that vhdx_source_next_data told last; false for what is no disk. */
+bool vhdx_source_place(const struct source *source, uint64_t offset,
+		       struct source_place *ret_place);
 
 /* Does it read that file? */
 bool vhdx_source_uses_file(const struct source *source, const struct stat *file);

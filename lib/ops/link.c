@@ -115,31 +115,78 @@ int vhdx_link_check_windows_path(const char *path)
 	return 0;
 }
 
-int vhdx_link_encode(const struct vhdx_guid *linkage, const char *relative_path,
-		     const char *windows_path, void **ret_item, size_t *ret_size)
+/* The pair of @key, or NULL. */
+static struct locator_pair *find_pair(struct locator_pair *pairs, unsigned count, const char *key)
 {
-	char guid[VHDX_GUID_TEXT_SIZE], braced[VHDX_GUID_TEXT_SIZE + 2];
-	struct locator_pair pairs[3];
-	unsigned count = 0;
+	for (unsigned i = 0; i < count; i++)
+		if (!strcmp(pairs[i].key, key))
+			return &pairs[i];
+	return NULL;
+}
+
+/* Room for the old pairs and as many new ones. Returns how many there are. */
+static unsigned change_pairs(const struct locator *old, const struct locator_pair *changes,
+			     unsigned count, struct locator_pair *pairs)
+{
+	unsigned used = old->count;
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < used; i++)
+		pairs[i] = old->pairs[i];
+	for (unsigned i = 0; i < count; i++) {
+		struct locator_pair *pair = find_pair(pairs, used, changes[i].key);
+
+		if (pair)
+			pair->value = changes[i].value;
+		else
+			pairs[used++] = changes[i];
+	}
+	for (unsigned i = 0; i < used; i++)
+		if (pairs[i].value)
+			pairs[kept++] = pairs[i];
+	return kept;
+}
+
+int vhdx_link_change(const struct locator *old, const struct locator_pair *changes, unsigned count,
+		     void **ret_item, size_t *ret_size)
+{
+	auto_free struct locator_pair *pairs = calloc(old->count + count + 1, sizeof(*pairs));
 	auto_free void *item = malloc(LOCATOR_SIZE);
 
-	if (!item)
+	if (!pairs || !item)
 		return vhdx_fail_memory();
-	snprintf(braced, sizeof(braced), "{%s}", vhdx_guid_text(linkage, guid));
-	pairs[count++] = (struct locator_pair){KEY_LINKAGE, braced};
-	if (windows_path)
-		pairs[count++] = (struct locator_pair){KEY_WIN32_PATH, windows_path};
-	pairs[count++] = (struct locator_pair){KEY_RELATIVE_PATH, relative_path};
-	int ret = vhdx_locator_encode(pairs, count, item, LOCATOR_SIZE, ret_size);
+	unsigned used = change_pairs(old, changes, count, pairs);
+	int ret = vhdx_locator_encode(pairs, used, item, LOCATOR_SIZE, ret_size);
 
 	if (ret == -EILSEQ)
 		return vhdx_fail_argument(
-			"the parent's path %s is not UTF-8, and so cannot be recorded",
-			relative_path);
+			"a path of the parent is not UTF-8, and so cannot be recorded");
 	if (ret)
-		return vhdx_fail_argument("the parent's path %s is too long to be recorded",
-					  relative_path);
+		return vhdx_fail_argument(
+			"what the child would say of its parent is too long to be recorded");
 	*ret_item = item;
 	item = NULL;
 	return 0;
+}
+
+void vhdx_link_guid_text(const struct vhdx_guid *guid, char ret_text[LINKAGE_TEXT_SIZE])
+{
+	char text[VHDX_GUID_TEXT_SIZE];
+
+	snprintf(ret_text, LINKAGE_TEXT_SIZE, "{%s}", vhdx_guid_text(guid, text));
+}
+
+int vhdx_link_encode(const struct vhdx_guid *linkage, const char *relative_path,
+		     const char *windows_path, void **ret_item, size_t *ret_size)
+{
+	char text[LINKAGE_TEXT_SIZE];
+	const struct locator none = {.count = 0};
+	const struct locator_pair pairs[] = {
+		{KEY_LINKAGE, text},
+		{KEY_WIN32_PATH, windows_path},
+		{KEY_RELATIVE_PATH, relative_path},
+	};
+
+	vhdx_link_guid_text(linkage, text);
+	return vhdx_link_change(&none, pairs, ARRAY_SIZE(pairs), ret_item, ret_size);
 }

@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 
-#include <vhdx.h>
+#include "format/locator.h"
 
 /*
  * The way from a folder to a file, both resolved by realpath(3), as Windows writes it: ".\parent.vhdx",
@@ -19,5 +19,16 @@ int vhdx_link_check_windows_path(const char *path);
 /* Makes the parent locator. @windows_path may be NULL. Freed by the caller. */
 int vhdx_link_encode(const struct vhdx_guid *linkage, const char *relative_path,
 		     const char *windows_path, void **ret_item, size_t *ret_size);
+
+/* A GUID as the value of a linkage. */
+#define LINKAGE_TEXT_SIZE (VHDX_GUID_TEXT_SIZE + 2)
+void vhdx_link_guid_text(const struct vhdx_guid *guid, char ret_text[LINKAGE_TEXT_SIZE]);
+
+/*
+ * Makes a locator of the pairs of @old and @changes: the value of a key is replaced, or added, or with
+ * NULL the pair goes. -EINVAL when it cannot be recorded. Freed by the caller.
+ */
+int vhdx_link_change(const struct locator *old, const struct locator_pair *changes, unsigned count,
+		     void **ret_item, size_t *ret_size);
 
 #endif

@@ -50,8 +50,8 @@ static int disk_next_data(struct source *source, uint64_t offset, uint64_t end, 
 		if (from >= end)
 			return -ENXIO;
 		source->count = SOURCE_EXTENTS;
-		int ret = vhdx_extents(source->disk, from, source->size - from,
-				       VHDX_EXTENTS_FILE_HOLES, source->extents, &source->count);
+		int ret = vhdx_list_extents(source->disk, from, source->size - from, ALL_LAYERS,
+					    &source->holes, source->extents, &source->count);
 
 		if (ret) {
 			source->count = 0;
@@ -95,21 +95,12 @@ static int open_disk(struct source *source)
 static int raw_next_data(struct source *source, uint64_t offset, uint64_t end, uint64_t *ret_start,
 			 uint64_t *ret_end)
 {
-	int ret = 0;
+	int ret = vhdx_known_data(&source->known, &source->io, offset, ret_start, ret_end);
 
 	(void)end;
-	/* To find where data end may cost the storage time by their length: it is asked once a range. */
-	if (offset >= source->data_end)
-		ret = vhdx_io_next_data(&source->io, offset, source->size, &source->data_start,
-					&source->data_end);
-	if (ret)
-		return ret == -ENXIO ? ret
-				     : vhdx_fail_errno(ret, source->name,
-						       "cannot tell data from holes at %#" PRIx64,
-						       offset);
-	*ret_start = max_u64(offset, source->data_start);
-	*ret_end = source->data_end;
-	return 0;
+	return ret ? vhdx_fail_errno(ret, source->name, "cannot tell data from holes at %#" PRIx64,
+				     offset)
+		   : 0;
 }
 
 static int raw_read(struct source *source, void *buf, size_t size, uint64_t offset,
@@ -269,6 +260,26 @@ int vhdx_source_read(struct source *source, void *buf, size_t size, uint64_t off
 	memset((char *)buf + done, 0, size - done);
 	*ret_done = done;
 	return 0;
+}
+
+bool vhdx_source_place(const struct source *source, uint64_t offset, struct source_place *ret_place)
+{
+	for (size_t i = 0; i < source->count; i++) {
+		const struct vhdx_extent *extent = &source->extents[i];
+		const struct vhdx *layer = source->disk;
+
+		if (extent->type != VHDX_EXTENT_DATA || offset < extent->offset ||
+		    offset - extent->offset >= extent->length)
+			continue;
+		for (unsigned depth = extent->depth; depth; depth--)
+			layer = layer->parent;
+		uint64_t skip = offset - extent->offset;
+
+		*ret_place = (struct source_place){layer, extent->file_offset + skip,
+						   extent->length - skip};
+		return true;
+	}
+	return false;
 }
 
 bool vhdx_source_uses_file(const struct source *source, const struct stat *file)

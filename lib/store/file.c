@@ -323,9 +323,9 @@ int vhdx_file_io(const char *path, uint32_t flags, struct vhdx_io *ret_io)
 }
 
 /* openat2 refuses a link that took a component's place since the path was resolved. */
-static int open_resolved(const char *path)
+static int open_resolved(const char *path, int access)
 {
-	struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK,
+	struct open_how how = {.flags = (uint64_t)(access | O_CLOEXEC | O_NONBLOCK),
 			       .resolve = RESOLVE_NO_SYMLINKS};
 	int fd = (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
 
@@ -335,12 +335,14 @@ static int open_resolved(const char *path)
 	return fd;
 }
 
-int vhdx_file_io_resolved(const char *path, struct vhdx_io *ret_io)
+int vhdx_file_io_resolved(const char *path, uint32_t flags, struct vhdx_io *ret_io)
 {
-	auto_close int fd = open_resolved(path);
+	bool write = flags & VHDX_FILE_WRITE;
+	auto_close int fd = open_resolved(path, write ? O_RDWR : O_RDONLY);
 
 	if (fd < 0)
-		return vhdx_fail_errno(-errno, path, "cannot be opened");
+		return vhdx_fail_errno(-errno, path,
+				       write ? "cannot be opened for writing" : "cannot be opened");
 	int ret = check_kind(fd, path, true);
 
 	if (ret)

@@ -11,8 +11,11 @@
 /* Takes @fd over, also on failure. @direct_fd, or -1: the same file opened with O_DIRECT. */
 int vhdx_file_io_from_fd(int fd, int direct_fd, struct vhdx_io *ret_io);
 
-/* Opens the regular file at @path, which holds no symbolic link, without side effects on anything else. */
-int vhdx_file_io_resolved(const char *path, struct vhdx_io *ret_io);
+/*
+ * Opens the regular file at @path, which holds no symbolic link, without side effects on anything else.
+ * @flags: VHDX_FILE_WRITE.
+ */
+int vhdx_file_io_resolved(const char *path, uint32_t flags, struct vhdx_io *ret_io);
 
 /* Which file it is; false when @io is no file store. */
 struct file_identity {

@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "base/guid.h"
+#include "base/options.h"
 #include "store/io.h"
 #include "vdisk/disk.h"
 #include "vdisk/parentage.h"
@@ -83,6 +84,27 @@ static int check_linkage(struct search *search, const struct vhdx *parent)
 		search->child->info.parent_linkage);
 }
 
+static bool is_file_of(const struct vhdx *disk, const struct file_identity *identity)
+{
+	return disk->has_identity && disk->identity.device == identity->device &&
+	       disk->identity.inode == identity->inode;
+}
+
+/* A chain that a disk is to be put upon may not hold that disk. */
+static int check_descendant(const struct open_request *request, const struct vhdx_io *io,
+			    const char *name)
+{
+	const struct vhdx *descendant = request->descendant;
+	struct file_identity identity;
+
+	if (!descendant || !vhdx_file_identity(io, &identity) || !is_file_of(descendant, &identity))
+		return 0;
+	return vhdx_fail(-EINVAL, NO_PROBLEM, name, VHDX_NO_OFFSET,
+			 "is %s itself, of which a parent would become the child (expected a "
+			 "chain without a circle)",
+			 descendant->name);
+}
+
 /* Before the storage is locked, for the lock of a leaf that is written would be in the way. */
 static int check_ancestors(const struct search *search, const struct vhdx_io *io, const char *name)
 {
@@ -91,8 +113,7 @@ static int check_ancestors(const struct search *search, const struct vhdx_io *io
 	if (!vhdx_file_identity(io, &identity))
 		return 0;
 	for (const struct vhdx *disk = search->leaf; disk; disk = disk->parent)
-		if (disk->has_identity && disk->identity.device == identity.device &&
-		    disk->identity.inode == identity.inode)
+		if (is_file_of(disk, &identity))
 			return vhdx_fail(-EUCLEAN, PROBLEM_CHAIN_CYCLE, search->child->name,
 					 locator_place(search),
 					 "its parent %s is its own descendant (expected a chain "
@@ -135,6 +156,8 @@ static int try_storage(struct search *search, struct vhdx_io *io, const char *ke
 	struct vhdx *parent = NULL;
 	int ret = check_ancestors(search, io, path);
 
+	if (!ret)
+		ret = check_descendant(&search->request, io, path);
 	if (ret) {
 		note_failure(search, key, path, state);
 		vhdx_io_close(io);
@@ -270,7 +293,8 @@ static int try_path(struct search *search, const char *key, const char *folder, 
 		note_failure(search, key, resolved, VHDX_PARENT_OUTSIDE);
 		return 0;
 	}
-	if (vhdx_file_io_resolved(resolved, &io)) {
+	if (vhdx_file_io_resolved(resolved, allows(search, VHDX_OPEN_WRITE) ? VHDX_FILE_WRITE : 0,
+				  &io)) {
 		note_failure(search, key, resolved, VHDX_PARENT_UNUSABLE);
 		return 0;
 	}
@@ -371,12 +395,15 @@ static int run_search(struct search *search)
 	return ret;
 }
 
-static int open_parent(struct vhdx *leaf, struct vhdx *child, const struct open_request *request)
+/* @depth is the parent's. */
+static int open_parent(struct vhdx *leaf, struct vhdx *child, const struct open_request *request,
+		       unsigned depth)
 {
 	struct search search = {.leaf = leaf, .child = child, .request = *request};
 
 	search.request.shared = leaf->shared;
-	search.request.options.flags &= ~OPEN_WRITE_FLAGS; /* a parent is never written */
+	if (depth > request->options.write_parents)
+		search.request.options.flags &= ~OPEN_WRITE_FLAGS;
 	int ret = run_search(&search);
 
 	vhdx_error_drop(&search.error);
@@ -408,7 +435,7 @@ static int open_parents(struct vhdx *leaf, const struct open_request *request)
 
 	for (struct vhdx *disk = leaf; disk && wants_parent(disk); disk = disk->parent) {
 		int ret = ++depth < MAX_CHAIN_DEPTH
-				  ? open_parent(leaf, disk, request)
+				  ? open_parent(leaf, disk, request, depth)
 				  : vhdx_fail(-EUCLEAN, PROBLEM_CHAIN_DEPTH, disk->name,
 					      disk->image.known_items[PARENT_LOCATOR].offset,
 					      "parent locator: the chain goes on behind %u images "
@@ -425,12 +452,96 @@ static int open_parents(struct vhdx *leaf, const struct open_request *request)
 	return 0;
 }
 
+static int check_write_parents(const struct vhdx *leaf, const struct open_request *request)
+{
+	unsigned wanted = request->options.write_parents;
+	unsigned found = 0;
+
+	for (const struct vhdx *disk = leaf->parent; disk && found < wanted; disk = disk->parent)
+		found++;
+	if (found == wanted)
+		return 0;
+	return vhdx_fail(-EINVAL, NO_PROBLEM, leaf->name, VHDX_NO_OFFSET,
+			 "has %u parent%s (expected %u that can be written)", found,
+			 found == 1 ? "" : "s", wanted);
+}
+
 int vhdx_chain_open(struct vhdx *leaf, const struct open_request *request)
 {
 	int ret = request->options.flags & VHDX_OPEN_NO_PARENT ? 0 : open_parents(leaf, request);
 
+	if (!ret)
+		ret = check_write_parents(leaf, request);
+
 	for (struct vhdx *disk = leaf; disk && !ret; disk = disk->parent)
 		if (!disk->unreadable)
 			disk->unreadable = first_fault(disk);
+	return ret;
+}
+
+/* ---- Another parent ---- */
+
+/* What makes sense for a parent that is only read, and whose contents count. */
+#define OTHER_PARENT_FLAGS \
+	(VHDX_OPEN_ANY_PARENT | VHDX_OPEN_IGNORE_ID_MISMATCH | VHDX_OPEN_FORCE_SHARE)
+
+static int open_storage(const struct vhdx *child, const char *path,
+			const struct vhdx_open_options *options, struct vhdx_io *ret_io)
+{
+	struct vhdx_io given = {.size = sizeof(given)};
+
+	if (!options->open_parent)
+		return vhdx_file_io(path, 0, ret_io);
+	int ret =
+		options->open_parent(options->opaque, child->name, KEY_RELATIVE_PATH, path, &given);
+
+	return ret ? vhdx_fail_errno(ret, path, "cannot be opened") : vhdx_io_adopt(&given, ret_io);
+}
+
+static int check_depth(const struct vhdx *parent)
+{
+	unsigned depth = 1;
+
+	for (const struct vhdx *disk = parent; disk; disk = disk->parent)
+		depth++;
+	if (depth <= MAX_CHAIN_DEPTH)
+		return 0;
+	return vhdx_fail(-EINVAL, PROBLEM_CHAIN_DEPTH, parent->name, VHDX_NO_OFFSET,
+			 "its chain has %u images already (expected less than %u)", depth - 1,
+			 MAX_CHAIN_DEPTH);
+}
+
+int vhdx_chain_open_other(struct vhdx *child, const char *path,
+			  const struct vhdx_open_options *options, struct vhdx **ret_parent)
+{
+	struct open_request request = {.shared = child->shared, .descendant = child};
+	struct vhdx *parent;
+	struct vhdx_io io;
+	int ret = vhdx_adopt_options(options, "vhdx_open_options", sizeof(request.options),
+				     &request.options);
+
+	if (!ret && (request.options.flags & ~OTHER_PARENT_FLAGS || request.options.write_parents))
+		ret = vhdx_fail_argument("vhdx_open_options: flags %#x for a parent, or "
+					 "write_parents (expected it to be read only)",
+					 request.options.flags);
+	if (!ret)
+		ret = open_storage(child, path, &request.options, &io);
+	if (ret)
+		return ret;
+	ret = check_descendant(&request, &io, path);
+	if (ret) {
+		vhdx_io_close(&io);
+		return ret;
+	}
+	ret = vhdx_disk_open_one(&io, path, &request, &parent);
+	if (ret)
+		return ret;
+	ret = vhdx_chain_open(parent, &request);
+	if (!ret)
+		ret = check_depth(parent);
+	if (ret)
+		vhdx_close(parent);
+	else
+		*ret_parent = parent;
 	return ret;
 }

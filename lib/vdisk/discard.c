@@ -47,7 +47,7 @@ static int count_idle(const struct discard *discard, uint64_t offset, uint64_t l
 	while (idle < in_block && !ret) {
 		struct mapping mapping;
 
-		ret = vhdx_map(disk, offset + idle, length - idle, false, &mapping);
+		ret = vhdx_map(disk, offset + idle, length - idle, ALL_LAYERS, &mapping);
 		if (!ret && !is_idle(discard, &mapping, whole)) {
 			idle = 0;
 			break;
@@ -108,7 +108,7 @@ static int clear_piece(const struct discard *discard, uint64_t offset, uint64_t 
 	struct mapping mapping;
 
 	vhdx_stripe_lock_shared(stripe);
-	int ret = vhdx_map(disk, offset, length, false, &mapping);
+	int ret = vhdx_map(disk, offset, length, ALL_LAYERS, &mapping);
 	bool here = !ret && mapping.type == VHDX_EXTENT_DATA && !mapping.depth;
 
 	if (here)

@@ -119,13 +119,22 @@ static int make_shared(struct vhdx *disk, struct chain_shared *shared)
 /* A chain of many images, each as large as one may be, would take any amount. */
 static int count_memory(struct vhdx *disk)
 {
-	disk->shared->image_memory += disk->image.memory;
+	disk->counted_memory = disk->image.memory;
+	disk->shared->image_memory += disk->counted_memory;
 	if (disk->shared->image_memory <= MAX_CHAIN_MEMORY)
 		return 0;
 	return vhdx_fail(-EUCLEAN, PROBLEM_CHAIN_MEMORY, disk->name, VHDX_NO_OFFSET,
 			 "the metadata of the chain takes %" PRIu64
 			 " bytes of memory (expected at most %" PRIu64 ")",
 			 disk->shared->image_memory, MAX_CHAIN_MEMORY);
+}
+
+/* Others may take its place in the chain. */
+static void forget_memory(struct vhdx *disk)
+{
+	if (disk->shared)
+		disk->shared->image_memory -= disk->counted_memory;
+	disk->counted_memory = 0;
 }
 
 /* Everything of the disk that reading needs. */
@@ -164,7 +173,7 @@ static void unload_image(struct vhdx *disk)
 {
 	vhdx_bitmaps_destroy(&disk->bitmaps);
 	vhdx_page_map_destroy(&disk->bat);
-	disk->shared->image_memory -= disk->image.memory;
+	forget_memory(disk);
 	vhdx_image_free(&disk->image);
 }
 
@@ -240,18 +249,40 @@ static void close_one(struct vhdx *disk)
 	vhdx_writer_free(disk);
 	vhdx_bitmaps_destroy(&disk->bitmaps);
 	vhdx_page_map_destroy(&disk->bat);
+	forget_memory(disk);
 	vhdx_image_free(&disk->image);
 	vhdx_io_close(&disk->file);
 	vhdx_error_drop(&disk->chain_fault);
+	vhdx_error_drop(&disk->renewal_fault);
 	drop_candidates(disk);
 	free(disk->name);
 	free(disk);
 }
 
+/* Ends every session of the chain, the leaf's first, and raises the first failure. */
+static int stop_writers(struct vhdx *leaf)
+{
+	struct kept_error first = {0};
+	int ret = 0;
+
+	for (struct vhdx *disk = leaf; disk; disk = disk->parent) {
+		int result = vhdx_writer_stop(disk);
+
+		if (result && !ret)
+			vhdx_error_keep(&first);
+		if (!ret)
+			ret = result;
+	}
+	if (ret)
+		vhdx_error_raise(&first);
+	vhdx_error_drop(&first);
+	return ret;
+}
+
 int vhdx_close(struct vhdx *disk)
 {
 	struct chain_shared *shared = disk && disk->owns_shared ? disk->shared : NULL;
-	int ret = disk && disk_is_writable(disk) ? vhdx_writer_stop(disk) : 0;
+	int ret = stop_writers(disk);
 
 	while (disk) {
 		struct vhdx *parent = disk->parent;
@@ -279,11 +310,43 @@ static int take_options(const struct vhdx_open_options *options, struct open_req
 	if (flags & ~OPEN_FLAGS)
 		return vhdx_fail_argument("vhdx_open_options: unknown flags %#x",
 					  flags & ~OPEN_FLAGS);
+	if (ret_request->options.write_parents &&
+	    (!(flags & VHDX_OPEN_WRITE) || flags & VHDX_OPEN_NO_PARENT))
+		return vhdx_fail_argument(
+			"vhdx_open_options: write_parents without VHDX_OPEN_WRITE, or with NO_PARENT");
 	if (flags & VHDX_OPEN_WRITE && flags & READING_FLAGS)
 		return vhdx_fail_argument(
 			"vhdx_open_options: VHDX_OPEN_WRITE with EXAMINE or FORCE_SHARE, which are "
 			"for reading");
 	return 0;
+}
+
+static int reload(struct vhdx *disk)
+{
+	struct open_request request = {.options.flags = disk->open_flags};
+
+	unload_image(disk);
+	int ret = load_image(disk, &request);
+
+	if (!ret)
+		ret = vhdx_writer_make(disk);
+	if (ret) {
+		vhdx_error_keep(&disk->renewal_fault);
+		disk->unreadable = &disk->renewal_fault;
+		fill_info(disk); /* what was told of the old image is gone with it */
+	}
+	return ret;
+}
+
+int vhdx_disk_renew(struct vhdx *disk)
+{
+	int ret = vhdx_writer_stop(disk);
+
+	/* The image is not what the disk takes it for: what would be written now, the next open could not find. */
+	if (ret)
+		return vhdx_journal_abandon(&disk->writer->journal, ret);
+	vhdx_writer_free(disk);
+	return reload(disk);
 }
 
 /* The chain is complete, so nothing is left that would refuse the open when the file was changed. */
@@ -303,14 +366,21 @@ static int replay_log(struct vhdx *disk, const struct open_request *request)
 	return ret;
 }
 
-static int make_writable(struct vhdx *disk, const struct open_request *request)
+/* Every disk of the chain that is open for writing. */
+static int make_writable(struct vhdx *leaf, const struct open_request *request)
 {
-	int ret = replay_log(disk, request);
+	int ret = 0;
 
-	if (ret)
-		return ret;
-	vhdx_warn_of_children(disk, request);
-	return vhdx_writer_make(disk);
+	for (struct vhdx *disk = leaf; disk && disk_is_writable(disk) && !ret;
+	     disk = disk->parent) {
+		ret = replay_log(disk, request);
+		if (!ret)
+			ret = vhdx_writer_make(disk);
+	}
+	/* A merge into parents does not change what the leaf holds, and looks for children itself. */
+	if (!ret && disk_is_writable(leaf) && !request->options.write_parents)
+		vhdx_warn_of_children(leaf, request);
+	return ret;
 }
 
 /* Takes @io over. */
@@ -323,7 +393,7 @@ static int open_with_parents(struct vhdx_io *io, const char *name,
 	if (ret)
 		return ret;
 	ret = vhdx_chain_open(disk, request);
-	if (!ret && disk_is_writable(disk))
+	if (!ret)
 		ret = make_writable(disk, request);
 	if (ret)
 		vhdx_close(disk);

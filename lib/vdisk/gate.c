@@ -26,7 +26,11 @@ int vhdx_writer_make(struct vhdx *disk)
 	pthread_mutex_init(&writer->lock, NULL);
 	pthread_mutex_init(&writer->new_bitmap, NULL);
 	disk->writer = writer;
-	return 0;
+	int ret = vhdx_patch_areas_init(&writer->areas, &disk->shared->cache, &disk->image);
+
+	if (ret)
+		vhdx_writer_free(disk);
+	return ret;
 }
 
 /* Proves that all structures lie in the file and none overlaps another; *ret_taken is their space. */
@@ -50,6 +54,15 @@ static int new_guid(const struct vhdx *disk, struct vhdx_guid *ret_guid)
 	return ret ? vhdx_fail_errno(ret, disk->name, "there is no randomness for its GUIDs") : 0;
 }
 
+/* The DataWriteGuid of a session that changes what a guest sees. */
+static int data_guid(const struct vhdx *disk, struct vhdx_guid *ret_guid)
+{
+	if (guid_is_zero(&disk->writer->given_data_write))
+		return new_guid(disk, ret_guid);
+	*ret_guid = disk->writer->given_data_write;
+	return 0;
+}
+
 static int make_guids(const struct vhdx *disk, enum gate gate, struct session_guids *ret_guids)
 {
 	struct session_guids guids = {{{0}}, {{0}}, {{0}}};
@@ -60,7 +73,7 @@ static int make_guids(const struct vhdx *disk, enum gate gate, struct session_gu
 	if (!ret && !disk->info.replayed_entries)
 		ret = new_guid(disk, &guids.file_write);
 	if (!ret && gate == GATE_DATA)
-		ret = new_guid(disk, &guids.data_write);
+		ret = data_guid(disk, &guids.data_write);
 	if (!ret)
 		*ret_guids = guids;
 	return ret;
@@ -117,7 +130,7 @@ static int open_gate(struct vhdx *disk, enum gate gate)
 static int open_for_data(struct vhdx *disk)
 {
 	struct vhdx_guid guid;
-	int ret = new_guid(disk, &guid);
+	int ret = data_guid(disk, &guid);
 
 	return ret ? ret : vhdx_journal_new_data(&disk->writer->journal, &guid);
 }
@@ -181,6 +194,7 @@ void vhdx_writer_free(struct vhdx *disk)
 		vhdx_space_destroy(&writer->space);
 	if (writer->was_started)
 		vhdx_journal_free(&writer->journal);
+	vhdx_patch_areas_destroy(&writer->areas);
 	pthread_mutex_destroy(&writer->new_bitmap);
 	pthread_mutex_destroy(&writer->lock);
 	free(writer);

@@ -5,6 +5,7 @@
 
 #include "store/io.h"
 #include "vdisk/discard.h"
+#include "vdisk/io.h"
 #include "vdisk/read.h"
 #include "vdisk/write.h"
 
@@ -83,20 +84,19 @@ static int check_writable(const struct vhdx *disk)
 	if (image_has_parent(&disk->image) && !disk->parent)
 		return vhdx_fail(-EROFS, NO_PROBLEM, disk->name, VHDX_NO_OFFSET,
 				 "cannot be changed without its parent");
-	return 0;
+	return disk_check_readable(disk);
 }
 
 /* Ends a request for a change that was done as far as @ret says. */
 static int finish_change(struct vhdx *disk, int ret, uint32_t flags)
 {
-	trim_pages(disk);
 	return !ret && flags & VHDX_FUA ? vhdx_flush(disk) : ret;
 }
 
-static int write_parts(struct vhdx *disk, const struct iovec *iov, int iovcnt, uint64_t offset,
-		       uint64_t size)
+int vhdx_disk_write(struct vhdx *disk, enum gate gate, const struct iovec *iov, int iovcnt,
+		    uint64_t offset, uint64_t size)
 {
-	int ret = size ? vhdx_gate_pass(disk, GATE_DATA) : 0;
+	int ret = size ? vhdx_gate_pass(disk, gate) : 0;
 
 	for (uint64_t done = 0, part; done < size && !ret; done += part) {
 		part = part_in_block(disk, offset + done, size - done);
@@ -111,6 +111,7 @@ static int write_parts(struct vhdx *disk, const struct iovec *iov, int iovcnt, u
 
 		ret = vhdx_block_write(&write);
 	}
+	trim_pages(disk);
 	return ret;
 }
 
@@ -127,7 +128,9 @@ int vhdx_pwritev(struct vhdx *disk, const struct iovec *iov, int iovcnt, uint64_
 
 	if (!ret)
 		ret = check_range(disk, "write", offset, size);
-	return ret ? ret : finish_change(disk, write_parts(disk, iov, iovcnt, offset, size), flags);
+	if (!ret)
+		ret = vhdx_disk_write(disk, GATE_DATA, iov, iovcnt, offset, size);
+	return finish_change(disk, ret, flags);
 }
 
 int vhdx_pwrite(struct vhdx *disk, const void *buf, size_t count, uint64_t offset, uint32_t flags)

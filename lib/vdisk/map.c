@@ -129,7 +129,7 @@ static int map_layer(struct vhdx *layer, uint64_t offset, uint64_t length,
 	}
 }
 
-int vhdx_map(struct vhdx *disk, uint64_t offset, uint64_t length, bool this_layer,
+int vhdx_map(struct vhdx *disk, uint64_t offset, uint64_t length, unsigned layers,
 	     struct mapping *ret_mapping)
 {
 	struct mapping mapping = {.length = length};
@@ -149,7 +149,7 @@ int vhdx_map(struct vhdx *disk, uint64_t offset, uint64_t length, bool this_laye
 		if (ret)
 			return ret;
 		if (mapping.type != VHDX_EXTENT_PARENT ||
-		    (this_layer && image_has_parent(&layer->image)))
+		    (depth + 1 >= layers && image_has_parent(&layer->image)))
 			break;
 		if (!layer->parent) {
 			mapping.type = VHDX_EXTENT_ABSENT;

@@ -30,7 +30,7 @@ int vhdx_read_in_block(struct vhdx *disk, uint64_t offset, uint64_t length, cons
 	while (done < length && !ret) {
 		struct mapping mapping;
 
-		ret = vhdx_map(disk, offset + done, length - done, false, &mapping);
+		ret = vhdx_map(disk, offset + done, length - done, ALL_LAYERS, &mapping);
 		if (!ret)
 			ret = read_piece(&mapping, iov, iovcnt, skip + done);
 		if (!ret)

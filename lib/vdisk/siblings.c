@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Children beside a file that is about to be written: they name it as their parent, and break. */
+/* Children beside a file that is about to be written: they name it as their parent, and may break. */
 #include <dirent.h>
 #include <limits.h>
 #include <stdio.h>
@@ -63,7 +63,7 @@ static bool holds_child(const struct family *family, const char *path)
 	struct vhdx_io io;
 	bool found = false;
 
-	if (!is_regular(path) || vhdx_file_io_resolved(path, &io))
+	if (!is_regular(path) || vhdx_file_io_resolved(path, 0, &io))
 		return false;
 	if (has_signature(&io)) {
 		struct image image;
@@ -75,39 +75,37 @@ static bool holds_child(const struct family *family, const char *path)
 	return found;
 }
 
-static void warn(const struct family *family, const struct open_request *request, const char *child)
+/* Is it the file that the parent's own chain goes on with? */
+static bool is_excepted(const struct vhdx *except, const char *path)
 {
-	char text[NAME_MAX + 128];
+	struct stat st;
 
-	snprintf(text, sizeof(text),
-		 "is the parent of %s beside it: to change its contents breaks that child", child);
-	vhdx_text_to_line(text);
-	vhdx_disk_warn(request, family->parent->name, text);
+	return except && except->has_identity && !stat(path, &st) &&
+	       st.st_dev == except->identity.device && st.st_ino == except->identity.inode;
 }
 
-static void look_through(const struct family *family, const struct open_request *request, DIR *dir)
+static void look_through(const struct family *family, const struct vhdx *except, DIR *dir,
+			 child_visitor *visit, void *opaque)
 {
 	const struct dirent *entry = readdir(dir);
-	unsigned warned = 0;
+	bool goes_on = true;
 
-	for (unsigned i = 0; entry && i < MAX_SIBLINGS && warned < MAX_WARNINGS; i++) {
+	for (unsigned i = 0; entry && i < MAX_SIBLINGS && goes_on; i++) {
 		char path[PATH_MAX];
 
 		if (strcmp(entry->d_name, family->name) != 0 &&
 		    snprintf(path, sizeof(path), "%s/%s", family->folder, entry->d_name) <
 			    (int)sizeof(path) &&
-		    holds_child(family, path)) {
-			warn(family, request, entry->d_name);
-			warned++;
-		}
+		    !is_excepted(except, path) && holds_child(family, path))
+			goes_on = visit(opaque, entry->d_name);
 		entry = readdir(dir);
 	}
 }
 
-void vhdx_warn_of_children(const struct vhdx *disk, const struct open_request *request)
+void vhdx_each_child(const struct vhdx *disk, const struct vhdx *except, child_visitor *visit,
+		     void *opaque)
 {
-	auto_free char *resolved =
-		request->options.warning && disk->has_identity ? realpath(disk->name, NULL) : NULL;
+	auto_free char *resolved = disk->has_identity ? realpath(disk->name, NULL) : NULL;
 
 	if (!resolved)
 		return;
@@ -119,6 +117,32 @@ void vhdx_warn_of_children(const struct vhdx *disk, const struct open_request *r
 
 	if (!dir)
 		return;
-	look_through(&family, request, dir);
+	look_through(&family, except, dir, visit, opaque);
 	closedir(dir);
+}
+
+struct warner {
+	const struct vhdx *parent;
+	const struct open_request *request;
+	unsigned warned;
+};
+
+static bool warn(void *opaque, const char *child)
+{
+	struct warner *warner = opaque;
+	char text[NAME_MAX + 128];
+
+	snprintf(text, sizeof(text),
+		 "is the parent of %s beside it: to change its contents breaks that child", child);
+	vhdx_text_to_line(text);
+	vhdx_disk_warn(warner->request, warner->parent->name, text);
+	return ++warner->warned < MAX_WARNINGS;
+}
+
+void vhdx_warn_of_children(const struct vhdx *disk, const struct open_request *request)
+{
+	struct warner warner = {disk, request, 0};
+
+	if (request->options.warning)
+		vhdx_each_child(disk, NULL, warn, &warner);
 }

@@ -91,14 +91,20 @@ int vhdx_space_init(struct space *space, struct image *image, const struct journ
 	return ret;
 }
 
+static void drop_list(struct freed *freed)
+{
+	while (freed) {
+		struct freed *next = freed->next;
+
+		free(freed);
+		freed = next;
+	}
+}
+
 void vhdx_space_destroy(struct space *space)
 {
-	while (space->freed) {
-		struct freed *freed = space->freed;
-
-		space->freed = freed->next;
-		free(freed);
-	}
+	drop_list(space->freed);
+	drop_list(space->held_metadata);
 	vhdx_space_map_free(&space->taken);
 	vhdx_space_map_free(&space->fresh);
 	pthread_mutex_destroy(&space->lock);
@@ -124,6 +130,17 @@ static void make_free(struct space *space, uint64_t offset, uint64_t length, boo
 	lower_hints(space, offset - min_u64(offset, space->image->parameters.block_size));
 }
 
+/* The log is empty: nothing of it is ever applied again. The list is the caller's then. */
+static struct freed *release_held_metadata(struct space *space)
+{
+	struct freed *held = space->held_metadata;
+
+	for (const struct freed *freed = held; freed; freed = freed->next)
+		make_free(space, freed->offset, freed->length, false);
+	space->held_metadata = NULL;
+	return held;
+}
+
 /* What was freed is free once that is durable: until then a crash brings back what lies there. */
 static void settle_freed(struct space *space)
 {
@@ -142,14 +159,23 @@ static void settle_freed(struct space *space)
 
 static uint64_t find(struct space *space, uint64_t length, bool fresh)
 {
+	const struct space_map *also = fresh ? &space->fresh : NULL;
 	uint64_t *hint = &(fresh ? space->fresh_hints : space->hints)[length == MIB];
-	uint64_t offset =
-		vhdx_space_map_find_run(&space->taken, fresh ? &space->fresh : NULL, *hint, length);
 	uint64_t end = space->taken.mebibytes * MIB;
+
+	if (length != MIB && length != space->image->parameters.block_size)
+		return vhdx_space_map_find_run(&space->taken, also, 0, length);
+	uint64_t offset = vhdx_space_map_find_run(&space->taken, also, *hint, length);
 
 	/* Without a run, the next one can only begin where the file grows. */
 	*hint = offset == UINT64_MAX ? end - min_u64(end, length) : offset;
 	return offset;
+}
+
+static void take(struct space *space, uint64_t offset, uint64_t length)
+{
+	vhdx_space_map_mark(&space->taken, offset, length, NULL);
+	vhdx_space_map_clear(&space->fresh, offset, length);
 }
 
 static bool take_free(struct space *space, uint64_t length, struct place *ret_place)
@@ -166,8 +192,7 @@ static bool take_free(struct space *space, uint64_t length, struct place *ret_pl
 	}
 	if (offset == UINT64_MAX)
 		return false;
-	vhdx_space_map_mark(&space->taken, offset, length, NULL);
-	vhdx_space_map_clear(&space->fresh, offset, length);
+	take(space, offset, length);
 	*ret_place = (struct place){offset, length, fresh};
 	return true;
 }
@@ -217,8 +242,7 @@ static int grow(struct space *space, uint64_t length, uint64_t seen)
 	int ret = file_end(space) > seen ? 0 : grow_file(space, length);
 
 	return ret ? vhdx_fail_errno(ret, space->image->name,
-				     "cannot grow by the %" PRIu64 " bytes that a block needs",
-				     length)
+				     "cannot grow by the %" PRIu64 " bytes that are needed", length)
 		   : 0;
 }
 
@@ -226,8 +250,7 @@ int vhdx_space_take(struct space *space, uint64_t length, struct place *ret_plac
 {
 	int ret = 0;
 
-	/* The hints are good for these lengths. */
-	assert(length == MIB || length == space->image->parameters.block_size);
+	assert(length && is_aligned(length, MIB));
 	while (!ret) {
 		uint64_t seen = file_end(space);
 
@@ -236,6 +259,23 @@ int vhdx_space_take(struct space *space, uint64_t length, struct place *ret_plac
 		ret = grow(space, length, seen);
 	}
 	return ret;
+}
+
+bool vhdx_space_take_below(struct space *space, uint64_t length, uint64_t limit,
+			   struct place *ret_place)
+{
+	LOCK_SCOPED(&space->lock);
+	settle_freed(space);
+	uint64_t offset = find(space, length, false);
+
+	if (offset == UINT64_MAX || !range_within(offset, length, limit))
+		return false;
+	bool fresh = vhdx_space_map_find_run(&space->taken, &space->fresh, offset, length) ==
+		     offset;
+
+	take(space, offset, length);
+	*ret_place = (struct place){offset, length, fresh};
+	return true;
 }
 
 void vhdx_space_give_back(struct space *space, const struct place *place)
@@ -247,6 +287,11 @@ void vhdx_space_give_back(struct space *space, const struct place *place)
 void vhdx_space_free(struct space *space, struct freed *freed, uint64_t number)
 {
 	LOCK_SCOPED(&space->lock);
+	if (freed->held_metadata) {
+		freed->next = space->held_metadata;
+		space->held_metadata = freed;
+		return;
+	}
 	freed->number = number;
 	freed->next = NULL;
 	*space->last_freed = freed;
@@ -254,14 +299,14 @@ void vhdx_space_free(struct space *space, struct freed *freed, uint64_t number)
 	settle_freed(space); /* or a disk that is only trimmed would remember every block of it */
 }
 
-int vhdx_space_cut(struct space *space)
+void vhdx_space_allow_cut(struct space *space)
 {
-	uint64_t end;
+	LOCK_SCOPED(&space->lock);
+	space->may_cut = true;
+}
 
-	pthread_mutex_lock(&space->lock);
-	settle_freed(space);
-	end = max_u64(vhdx_space_map_end(&space->taken), space->first_size);
-	pthread_mutex_unlock(&space->lock);
+static int cut_file(struct space *space, uint64_t end)
+{
 	if (end >= file_end(space))
 		return 0;
 	int ret = set_size(space, end);
@@ -271,4 +316,29 @@ int vhdx_space_cut(struct space *space)
 	return ret ? vhdx_fail_errno(ret, space->image->name,
 				     "cannot be cut to the %" PRIu64 " bytes that are in use", end)
 		   : vhdx_image_flush(space->image);
+}
+
+/* What lies there only takes room now; if that cannot be given back, it does. */
+static void punch_free(const struct space *space, const struct freed *freed)
+{
+	for (; freed && !space->no_holes; freed = freed->next)
+		if (range_within(freed->offset, freed->length, file_end(space)))
+			(void)vhdx_io_punch(space->image->file, freed->offset, freed->length);
+}
+
+int vhdx_space_cut(struct space *space)
+{
+	pthread_mutex_lock(&space->lock);
+	settle_freed(space);
+	struct freed *held = release_held_metadata(space);
+	uint64_t end = vhdx_space_map_end(&space->taken);
+
+	if (!space->may_cut)
+		end = max_u64(end, space->first_size);
+	pthread_mutex_unlock(&space->lock);
+	int ret = cut_file(space, end);
+
+	punch_free(space, held);
+	drop_list(held);
+	return ret;
 }

@@ -6,11 +6,11 @@
  */
 #include <errno.h>
 #include <inttypes.h>
-#include <stdlib.h>
 
 #include "base/rules.h"
 #include "store/fill.h"
 #include "store/io.h"
+#include "vdisk/entries.h"
 #include "vdisk/read.h"
 #include "vdisk/write.h"
 
@@ -99,24 +99,13 @@ static int complete_sector(const struct block_change *change, uint64_t from, uin
 /* The block's entry becomes @entry; its payload is all of it here, or zero. */
 static int store_entry(const struct block_change *change, uint64_t entry)
 {
-	struct vhdx *disk = change->write->disk;
-	struct change stores;
-	struct page *page;
-	int ret = vhdx_journal_begin(&disk->writer->journal, 1, &stores);
-
-	if (ret)
-		return ret;
-	ret = vhdx_bat_hold(&disk->bat, &disk->image, &stores, change->index, &page);
-	if (!ret) {
-		vhdx_change_enter(&stores);
-		vhdx_bat_set(&stores, page, change->index, entry);
-		vhdx_change_needs(&stores, change->place.offset + change->place.length);
-		if (change->data_first)
-			vhdx_change_data_first(&stores);
-		vhdx_change_leave(&stores);
-	}
-	vhdx_change_end(&stores);
-	return ret;
+	return vhdx_entry_change(change->write->disk,
+				 &(struct entry_change){
+					 .index = change->index,
+					 .entry = entry,
+					 .needed_end = change->place.offset + change->place.length,
+					 .data_first = change->data_first,
+				 });
 }
 
 /* A bitmap block that a chunk gets by a change. */
@@ -348,8 +337,8 @@ static int find_present(const struct block_write *write, uint64_t *ret_file_offs
 
 	*ret_found = false;
 	while (done < write->length) {
-		int ret = vhdx_map(write->disk, write->offset + done, write->length - done, true,
-				   &mapping);
+		int ret = vhdx_map(write->disk, write->offset + done, write->length - done,
+				   THIS_LAYER, &mapping);
 
 		if (ret)
 			return ret;
@@ -410,43 +399,17 @@ int vhdx_block_write(const struct block_write *write)
 
 /* ---- Blocks that lose their space ---- */
 
-/*
- * The space is punched before the change that frees it, and so before the flush that makes that durable:
- * only then it is fresh afterwards.
- */
 static int drop_space(const struct block_change *change, enum block_state state)
 {
 	struct vhdx *disk = change->write->disk;
-	struct writer *writer = disk->writer;
-	struct freed *freed = malloc(sizeof(*freed));
-	struct change stores;
-	struct page *page;
 
-	if (!freed)
-		return vhdx_fail_memory();
-	*freed = (struct freed){.offset = bat_entry_offset(change->old_entry),
-				.length = disk->image.parameters.block_size};
-	int ret = vhdx_journal_begin(&writer->journal, 1, &stores);
-
-	if (ret) {
-		free(freed);
-		return ret;
-	}
-	ret = vhdx_bat_hold(&disk->bat, &disk->image, &stores, change->index, &page);
-	if (!ret) {
-		freed->fresh = !(disk->open_flags & VHDX_OPEN_NO_HOLES) &&
-			       (!OBEYS(RULE_PUNCH_BEFORE_FREE) ||
-				!vhdx_io_punch(&disk->file, freed->offset, freed->length));
-		uint64_t number = vhdx_change_enter(&stores);
-
-		vhdx_bat_set(&stores, page, change->index, bat_entry_make(state, 0));
-		vhdx_space_free(&writer->space, freed, number);
-		vhdx_change_leave(&stores);
-	} else {
-		free(freed);
-	}
-	vhdx_change_end(&stores);
-	return ret;
+	return vhdx_entry_change(disk, &(struct entry_change){
+					       .index = change->index,
+					       .entry = bat_entry_make(state, 0),
+					       .freed_offset = bat_entry_offset(change->old_entry),
+					       .freed_length = disk->image.parameters.block_size,
+					       .forget = true,
+				       });
 }
 
 int vhdx_block_drop(struct vhdx *disk, uint64_t offset, enum block_state state)

@@ -4,13 +4,14 @@
 #define VHDX_VDISK_WRITER_H
 
 #include "meta/journal.h"
+#include "meta/patch.h"
 #include "vdisk/disk.h"
 #include "vdisk/space.h"
 
 /* What a session is about to change, and so which GUIDs must change before (F 2.3). */
 enum gate {
 	GATE_CLOSED,
-	GATE_METADATA, /* nothing that a guest could see; no operation stops at that yet */
+	GATE_METADATA, /* nothing that a guest could see */
 	GATE_DATA,
 };
 
@@ -18,7 +19,10 @@ struct writer {
 	_Atomic(enum gate) passed;
 	pthread_mutex_t lock; /* of the gate: the outermost */
 	bool was_started;     /* the journal's log may be on storage */
+	/* The DataWriteGuid that the next GATE_DATA sets; zero: a random one. */
+	struct vhdx_guid given_data_write;
 	struct journal journal;
+	struct patch_areas areas;
 	struct space space;
 	pthread_mutex_t new_bitmap; /* held while a chunk gets its bitmap block */
 };

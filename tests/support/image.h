@@ -15,7 +15,7 @@
 #define T_GIB ((uint64_t)1 << 30)
 #define T_TIB ((uint64_t)1 << 40)
 
-#define MAX_LAYERS 4
+#define MAX_LAYERS 6
 
 /* A block whose BAT entry is not zero. */
 struct layer_block {

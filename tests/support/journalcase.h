@@ -286,11 +286,6 @@ static inline uint64_t durable(const struct journal_case *c)
 	return atomic_load(&c->journal.durable);
 }
 
-static inline uint64_t retired(const struct journal_case *c)
-{
-	return atomic_load(&c->journal.retired);
-}
-
 #define WITH_FILE(test)	   cmocka_unit_test_setup_teardown(test, case_make, case_drop)
 #define WITH_JOURNAL(test) cmocka_unit_test_setup_teardown(test, case_start, case_drop)
 

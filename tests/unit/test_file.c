@@ -222,7 +222,7 @@ static void test_folders_and_pipes_are_refused_at_once(void **state)
 	assert_int_equal(vhdx_file_io(folder, 0, &io), -EISDIR);
 	assert_int_equal(mkfifo(other, 0600), 0);
 	assert_int_equal(vhdx_file_io(other, 0, &io), -EINVAL);
-	assert_int_equal(vhdx_file_io_resolved(other, &io), -EINVAL);
+	assert_int_equal(vhdx_file_io_resolved(other, 0, &io), -EINVAL);
 	assert_int_equal(vhdx_file_io("/dev/null", 0, &io), -EINVAL);
 	assert_int_equal(vhdx_file_io("/nowhere/at/all", 0, &io), -ENOENT);
 	assert_int_equal(vhdx_file_io(path, 0x80, &io), -EINVAL);
@@ -237,8 +237,8 @@ static void test_resolved_opens_follow_no_link(void **state)
 	assert_int_equal(symlink(path, other), 0);
 	assert_int_equal(vhdx_file_io(other, 0, &io), 0);
 	vhdx_io_close(&io);
-	assert_int_equal(vhdx_file_io_resolved(other, &io), -ELOOP);
-	assert_int_equal(vhdx_file_io_resolved(path, &io), 0);
+	assert_int_equal(vhdx_file_io_resolved(other, 0, &io), -ELOOP);
+	assert_int_equal(vhdx_file_io_resolved(path, 0, &io), 0);
 	vhdx_io_close(&io);
 }
 
