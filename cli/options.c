@@ -7,6 +7,9 @@
 #include "options.h"
 #include "report.h"
 
+/* For getopt, of verbs with OPTIONS_NEGATIVE: options with an argument that may be missing. */
+#define DIGITS "0::1::2::3::4::5::6::7::8::9::"
+
 /* More than any verb has, its groups included. */
 #define ROWS_MAX 64
 
@@ -66,7 +69,7 @@ struct parser {
 	const struct option_row *rows[ROWS_MAX];
 	size_t nrows;
 	struct option longs[ROWS_MAX + 1];
-	char shorts[ROWS_MAX * 3 + 2];
+	char shorts[ROWS_MAX * 3 + sizeof(DIGITS)];
 };
 
 static int argument_kind(const struct option_row *row)
@@ -108,6 +111,8 @@ static void prepare(struct parser *parser, const struct verb *verb)
 		if (row->id < OPTION_FIRST && kind == required_argument)
 			*letter++ = ':';
 	}
+	if (verb->groups & OPTIONS_NEGATIVE)
+		memcpy(letter, DIGITS, sizeof(DIGITS));
 }
 
 static void print_row(const struct option_row *row)
@@ -228,6 +233,25 @@ static void report_usage(const struct parser *parser, int id, char **argv)
 		report_error(NULL, "unknown option '-%c' (see 'vhdx %s --help')", optopt, verb);
 }
 
+/*
+ * The word that begins with a minus and a digit, of which getopt made an option: an operand. NULL when it is
+ * not the first of its kind, or has letters before the digit.
+ */
+static char *negative_operand(int id, char **argv, char *before)
+{
+	char *word = optarg ? optarg - 2 : argv[optind - 1];
+
+	return before || word[0] != '-' || word[1] != id ? NULL : word;
+}
+
+/* It stood among the options, so there is room for it behind what is left. */
+static void append_operand(int argc, char **argv, char *word)
+{
+	optind--;
+	memmove(&argv[optind], &argv[optind + 1], (size_t)(argc - 1 - optind) * sizeof(*argv));
+	argv[argc - 1] = word;
+}
+
 /* Keeps what is no option, and counts it. */
 static bool take_operands(struct options *options, const struct verb *verb, int argc, char **argv)
 {
@@ -244,12 +268,16 @@ static bool take_operands(struct options *options, const struct verb *verb, int 
 	return false;
 }
 
-/* Of verbs that write only when they are told to. */
-static bool check_writable(const struct options *options)
+/* Of verbs that write a file; some only when they are told to. */
+static bool check_writable(const struct options *options, bool always)
 {
 	const struct chain_options *chain = &options->chain;
 
-	if (options->writable && chain->flags & VHDX_OPEN_FORCE_SHARE)
+	if (always && chain->flags & VHDX_OPEN_FORCE_SHARE)
+		report_error(NULL, "--force-share is for reading");
+	else if (always)
+		return true;
+	else if (options->writable && chain->flags & VHDX_OPEN_FORCE_SHARE)
 		report_error(NULL, "--force-share is for reading (leave out -w)");
 	else if (!options->writable && chain->write_flags)
 		report_error(NULL, "--no-holes and --no-lock are for writing (add -w)");
@@ -262,6 +290,7 @@ bool options_parse(struct options *options, const struct verb *verb, int argc, c
 		   option_fn *take, void *opaque)
 {
 	struct parser parser;
+	char *negative = NULL;
 	int id;
 
 	*options = (struct options){.status = verb->failed_status};
@@ -275,6 +304,13 @@ bool options_parse(struct options *options, const struct verb *verb, int argc, c
 			options->status = STATUS_DONE;
 			return false;
 		}
+		if (id >= '0' && id <= '9') {
+			negative = negative_operand(id, argv, negative);
+			if (negative)
+				continue;
+			optopt = id;
+			id = '?';
+		}
 		if (id == '?' || id == ':') {
 			report_usage(&parser, id, argv);
 			return false;
@@ -284,8 +320,11 @@ bool options_parse(struct options *options, const struct verb *verb, int argc, c
 		if (failed)
 			return false;
 	}
+	if (negative)
+		append_operand(argc, argv, negative);
 	return take_operands(options, verb, argc, argv) &&
-	       (!(verb->groups & OPTIONS_WRITABLE) || check_writable(options));
+	       (!(verb->groups & OPTIONS_WRITE) ||
+		check_writable(options, !(verb->groups & OPTIONS_WRITABLE)));
 }
 
 void options_free(struct options *options)

@@ -38,6 +38,7 @@ extern const struct verb verb_check;
 extern const struct verb verb_compare;
 extern const struct verb verb_convert;
 extern const struct verb verb_create;
+extern const struct verb verb_diff;
 extern const struct verb verb_dump;
 extern const struct verb verb_info;
 extern const struct verb verb_map;

@@ -648,6 +648,47 @@ VHDX_API int vhdx_compare(const struct vhdx_source *a, const struct vhdx_source 
 			  const struct vhdx_compare_options *options,
 			  struct vhdx_difference *ret_difference);
 
+/* ---- Incremental backups ---- */
+
+struct vhdx_diff_options {
+	size_t size;
+	uint32_t flags;	     /**< VHDX_CREATE_* */
+	uint32_t block_size; /**< of the child, as for vhdx_create */
+	uint32_t log_length;
+	/** The base's path as Windows will see it, for absolute_win32_path; may be NULL. */
+	const char *windows_path;
+	/**
+	 * What the child calls its base, by Windows' rules (".\\base.vhdx"); NULL: the way to the base's
+	 * file. Needed of a base on storage of the caller's own.
+	 */
+	const char *relative_path;
+	/** Told what the caller should know but what is no error; may be NULL. */
+	void (*warning)(void *opaque, const char *file, const char *text);
+	vhdx_progress_fn *progress; /**< in bytes of the disk; may be NULL */
+	void *opaque;		    /**< for both functions above */
+};
+
+/**
+ * Makes a differencing disk at @path: a child of @base, as large as @contents, that reads as @contents does.
+ * Its blocks and bits are exactly the sectors in which both differ; beyond its end, the shorter one
+ * reads as zeros. What neither holds is not read. Sectors are the base's, and @contents are padded with
+ * zeros to a whole one.
+ *
+ * @base must be open for reading, with its parents, and alone. @contents: anything whose size is known,
+ * so not a stream; the base itself or a child of it too.
+ * The new file appears whole and, unless NO_SYNC, durable under its name, or not at all; an existing file
+ * is refused with -EEXIST unless FORCE. Uses at most 64 MiB of memory. Errors as vhdx_create and vhdx_pwrite.
+ */
+VHDX_API int vhdx_diff(struct vhdx *base, const struct vhdx_source *contents, const char *path,
+		       const struct vhdx_diff_options *options);
+
+/**
+ * As vhdx_diff, into storage of the caller's own, whose contents are replaced: after a failure they are of
+ * no use. The base's path is recorded relative to the current folder.
+ */
+VHDX_API int vhdx_diff_io(struct vhdx *base, const struct vhdx_source *contents,
+			  const struct vhdx_io *io, const struct vhdx_diff_options *options);
+
 #ifdef __cplusplus
 }
 #endif

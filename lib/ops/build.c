@@ -372,3 +372,15 @@ void vhdx_builder_free(struct builder *b)
 	b->present = NULL;
 	b->present_words = 0;
 }
+
+int vhdx_build_empty(const struct vhdx_io *io, const char *name, const struct image_plan *plan)
+{
+	struct builder builder;
+	int ret = vhdx_builder_begin(io, name, plan, &builder);
+
+	if (ret)
+		return ret;
+	ret = vhdx_builder_finish(&builder, plan->virtual_size);
+	vhdx_builder_free(&builder);
+	return ret;
+}

@@ -52,6 +52,9 @@ int vhdx_builder_allocate(struct builder *builder, uint64_t block, uint64_t *ret
 /* When all blocks are written. @virtual_size: of the plan, or what it was found to be in the end. */
 int vhdx_builder_finish(struct builder *builder, uint64_t virtual_size);
 
+/* All of it at once, for an image without contents. */
+int vhdx_build_empty(const struct vhdx_io *io, const char *name, const struct image_plan *plan);
+
 /* Frees what a builder holds; also a half-made or zeroed one. */
 void vhdx_builder_free(struct builder *builder);
 

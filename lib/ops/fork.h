@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Metadata items that belong to the virtual disk: a child carries copies of its parent's (F 5). */
+/* Copies of an image's metadata items (F 5), for a child of it or for a new image of the same disk. */
 #ifndef VHDX_OPS_FORK_H
 #define VHDX_OPS_FORK_H
 
@@ -11,8 +11,11 @@ struct forked_items {
 	unsigned count;
 };
 
-/* Copies all but the ones that every image has. -EFBIG when they take more memory than is given to them. */
-int vhdx_fork_items(struct vhdx *parent, struct forked_items *ret_forked);
+/* For a child: all that belong to the disk, but for the ones that every image has. -EFBIG when they take more memory than is given to them. */
+int vhdx_fork_items(const struct vhdx *parent, struct forked_items *ret_forked);
+
+/* For a new image of the same disk: those that it would not have anyway, the parent locator too. Errors as above. */
+int vhdx_copy_items(const struct vhdx *disk, struct forked_items *ret_copied);
 
 void vhdx_forked_items_free(struct forked_items *forked);
 

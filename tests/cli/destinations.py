@@ -17,6 +17,7 @@ import time
 import command
 import disks
 import samples
+import smallfs
 import tap
 from command import VHDX, vhdx
 from disks import MIB, noise
@@ -106,48 +107,12 @@ def _(folder):
 
 # ---- full disks
 
-class Mount:
-    """A small file system: tmpfs, or ext4 in a file."""
-
-    def __init__(self, kind, folder, size):
-        self.point = os.path.join(folder, "mounted")
-        os.mkdir(self.point)
-        if kind == "tmpfs":
-            words = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", self.point]
-        else:
-            image = os.path.join(folder, "fs")
-            with open(image, "wb") as file:
-                file.truncate(size)
-            command.run([tap.find_tool("mke2fs"), "-q", "-F", "-t", "ext4", "-m", "0",
-                         "-O", "^has_journal", image])
-            words = ["mount", "-o", "loop", image, self.point]
-        done = subprocess.run(words, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise tap.Skip(f"mount: {done.stderr}")
-
-    def __enter__(self):
-        return self.point
-
-    def __exit__(self, *_):
-        for _ in range(20):
-            if not subprocess.run(["umount", self.point], capture_output=True, check=False).returncode:
-                return
-            time.sleep(0.1)
-
-
-def used(point):
-    st = os.statvfs(point)
-    return st.f_bfree
-
-
-NEEDS = (tap.root, tap.tool("mount", "umount"))
-
-for kind, needs in (("tmpfs", NEEDS), ("ext4", (*NEEDS, tap.tool("mke2fs", "losetup")))):
+for kind, needs in smallfs.KINDS:
     @tap.case(f"a full {kind}: one line, and nothing is left", *needs)
     def _(folder, what=kind):
         source = samples.write(folder, "x.raw", noise("raw", MIB) * 24)
-        with Mount(what, folder, 12 * MIB) as point:
-            before, free = sorted(os.listdir(point)), used(point)
+        with smallfs.Mount(what, folder, 12 * MIB) as point:
+            before, free = sorted(os.listdir(point)), smallfs.free(point)
             for words in (["convert", source, os.path.join(point, "a.vhdx")],
                           ["convert", "--type", "fixed", source, os.path.join(point, "b.vhdx")],
                           ["convert", source, os.path.join(point, "c.raw")],
@@ -157,12 +122,12 @@ for kind, needs in (("tmpfs", NEEDS), ("ext4", (*NEEDS, tap.tool("mke2fs", "lose
                            "64M"]):
                 command.fails(*words, says="[Nn]o space left|[Tt]oo large")
                 assert sorted(os.listdir(point)) == before, words
-                assert used(point) == free, (words, used(point), free)
+                assert smallfs.free(point) == free, (words, smallfs.free(point), free)
 
     @tap.case(f"a full {kind}: --force keeps the old destination", *needs)
     def _(folder, what=kind):
         source = samples.write(folder, "x.raw", noise("raw", MIB) * 24)
-        with Mount(what, folder, 12 * MIB) as point:
+        with smallfs.Mount(what, folder, 12 * MIB) as point:
             out = samples.write(point, "a.vhdx", b"precious")
             command.fails("convert", "--force", source, out, says="[Nn]o space left")
             with open(out, "rb") as file:
@@ -170,7 +135,7 @@ for kind, needs in (("tmpfs", NEEDS), ("ext4", (*NEEDS, tap.tool("mke2fs", "lose
 
     @tap.case(f"a full {kind}: a pipe's contents that do not fit", *needs)
     def _(folder, what=kind):
-        with Mount(what, folder, 12 * MIB) as point:
+        with smallfs.Mount(what, folder, 12 * MIB) as point:
             before = sorted(os.listdir(point))
             command.fails("convert", "-", os.path.join(point, "a.vhdx"), stdin=noise("x", 24 * MIB),
                           says="[Nn]o space left")

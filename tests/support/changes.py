@@ -5,6 +5,7 @@ import os
 import command
 import disks
 import judges
+import links
 import peers
 from command import vhdx, vhdx_json
 from disks import GIB
@@ -95,3 +96,12 @@ def create(folder, size, *options, name="disk.vhdx"):
     path = os.path.join(folder, name)
     vhdx("create", *options, path, str(size))
     return path
+
+
+def judge_chain(folder, path, model):
+    """What we and others make of a disk and its parents, all of one size."""
+    links.holds(path, model)
+    expected = model.digest()
+    assert reference_digest(path, folder) in (expected, None), "the reference reader sees other contents"
+    if peers.have("7zz"):
+        assert peers.seven_digest(path) == (expected, model.size), "7-Zip reads other contents"
