@@ -689,6 +689,42 @@ VHDX_API int vhdx_diff(struct vhdx *base, const struct vhdx_source *contents, co
 VHDX_API int vhdx_diff_io(struct vhdx *base, const struct vhdx_source *contents,
 			  const struct vhdx_io *io, const struct vhdx_diff_options *options);
 
+/* ---- Resize ---- */
+
+/** vhdx_resize: the disk may become smaller. */
+#define VHDX_RESIZE_SHRINK 0x1u
+/** vhdx_resize: of what would be cut off, the backup of a GUID partition table need not be zeros. */
+#define VHDX_RESIZE_FORCE 0x2u
+
+struct vhdx_resize_options {
+	size_t size;
+	uint32_t flags;		    /**< VHDX_RESIZE_* */
+	vhdx_progress_fn *progress; /**< in bytes by which the disk grows or shrinks; may be NULL */
+	void *opaque;
+};
+
+/**
+ * Gives @disk, opened with VHDX_OPEN_WRITE, another size: 1 logical sector to 64 TiB, a multiple of the
+ * sector. With the size that it has, nothing is done. @options may be NULL.
+ *
+ * What a disk grows by reads as zeros, whatever the file or a larger parent holds there; a fixed disk gets
+ * all of its new blocks, with their space reserved. Where the BAT is too small, a larger one takes its
+ * place. Partitions and file systems stay as they are. A disk shrinks only with SHRINK, and only when all
+ * that is cut off reads as zeros (FORCE); that space is given back, and the file ends behind what is left.
+ *
+ * The new size is durable on return; until then, after a failure, a cancel or a crash at any time, the disk
+ * has its old size and contents (but for a backup given up by FORCE), and the call may be repeated. The
+ * image gets a new DataWriteGuid, so its children become useless. Needs the disk alone; strings of an earlier
+ * vhdx_get_info end.
+ *
+ * Fails with -EINVAL for a size that cannot be, or a smaller one without SHRINK; -ENOTEMPTY when what would
+ * be cut off is not all zeros; -EROFS; -ENOSPC; -ECANCELED; -EUCLEAN when the image must be repaired first;
+ * or as the storage does. A failure in the last step, of which it is not known whether it took effect, makes
+ * every further change fail until the disk is opened again.
+ */
+VHDX_API int vhdx_resize(struct vhdx *disk, uint64_t virtual_size,
+			 const struct vhdx_resize_options *options);
+
 #ifdef __cplusplus
 }
 #endif
