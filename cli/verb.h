@@ -35,6 +35,7 @@ struct verb {
 };
 
 extern const struct verb verb_check;
+extern const struct verb verb_commit;
 extern const struct verb verb_compare;
 extern const struct verb verb_convert;
 extern const struct verb verb_create;
@@ -43,6 +44,7 @@ extern const struct verb verb_dump;
 extern const struct verb verb_info;
 extern const struct verb verb_map;
 extern const struct verb verb_mount;
+extern const struct verb verb_rebase;
 extern const struct verb verb_replay;
 extern const struct verb verb_resize;
 extern const struct verb verb_serve;

@@ -566,6 +566,82 @@ VHDX_API int vhdx_create(const char *path, const struct vhdx_create_options *opt
  */
 VHDX_API int vhdx_create_io(const struct vhdx_io *io, const struct vhdx_create_options *options);
 
+/* ---- Commit ---- */
+
+/** Go on although other children of a disk that the merge concerns are found beside it: they break. */
+#define VHDX_COMMIT_FORCE 0x1u
+/** The caller removes the merged layers afterwards, so other children of the disk itself matter too. */
+#define VHDX_COMMIT_REMOVING 0x2u
+
+struct vhdx_commit_options {
+	size_t size;
+	uint32_t flags;	   /**< VHDX_COMMIT_* */
+	struct vhdx *into; /**< which ancestor of the disk (vhdx_get_parent); NULL: its parent */
+	vhdx_progress_fn *progress; /**< in bytes of the disk; may be NULL */
+	void *opaque;
+};
+
+/**
+ * Merges what @disk and the layers between it and an ancestor hold into the ancestor, which grows first
+ * when the disk is larger. Then the ancestor reads as the disk does (a part that it has behind the disk's
+ * end stays), and has its ID, its physical sector size and the other items that belong to a virtual disk
+ * (F 5). The merged layers stay, and @disk reads as before; a layer between it and the ancestor, opened by
+ * itself, does not. Who wants can remove them, the disk's first.
+ *
+ * The disk must be opened with VHDX_OPEN_WRITE and write_parents up to the ancestor. Any other child of
+ * the ancestor, or of a layer between, would read wrong contents afterwards: when one is found beside
+ * its parent, nothing is written and -EBUSY returned, unless FORCE is set.
+ *
+ * After a crash, a failure or a cancel at any point the chain opens and @disk reads as before, and the
+ * next run finishes; the ancestor by itself may hold a part of what is merged. Success is durable. Takes time by what the layers hold, and at most 48 MiB of
+ * memory. Fails with -EROFS, -EUCLEAN when the chain was opened although it does not fit together,
+ * -ENOSPC, -ECANCELED, or as reading and writing fail.
+ */
+VHDX_API int vhdx_commit(struct vhdx *disk, const struct vhdx_commit_options *options);
+
+/* ---- Rebase ---- */
+
+/** Change only what the child says of its parent; what it reads may become something else. */
+#define VHDX_REBASE_UNSAFE 0x1u
+
+struct vhdx_rebase_options {
+	size_t size;
+	uint32_t flags; /**< VHDX_REBASE_* */
+	const char *
+		parent; /**< the new parent's file, or what parent_options->open_parent knows it by */
+	/**
+	 * What the child's locator says: relative to the child's folder, as Windows sees it with a drive
+	 * or share, and as "\\?\Volume{GUID}\...". "" drops the path. NULL: relative_path is found from
+	 * where both files are (of storage of the caller's own it is @parent); the other two are kept when
+	 * the new parent is the one that the child names already, and else dropped.
+	 */
+	const char *relative_path;
+	const char *windows_path;
+	const char *volume_path;
+	/** How to open the new parent and its parents, as a child of @parent would; may be NULL. */
+	const struct vhdx_open_options *parent_options;
+	vhdx_progress_fn *progress; /**< in bytes of the disk; may be NULL */
+	void *opaque;
+};
+
+/**
+ * Gives the child @disk, opened with VHDX_OPEN_WRITE, another parent. It reads as before: where the new
+ * parent's contents differ from the old one's, and the child itself holds nothing, these are first copied
+ * into the child. With UNSAFE nothing is compared or copied, so the disk can be opened with
+ * VHDX_OPEN_NO_PARENT too: for a parent that was moved, or whose contents are known to be the same.
+ *
+ * The locator changes at once, and last. Values in it that are not about the parent's identity and
+ * place stay. The child keeps its DataWriteGuid, so its own children stay valid. Success is durable, and
+ * @disk then has the new parent open, unless it was opened without one. After a failure, a cancel or a
+ * crash at any time the child has its old parent or the new one, and reads the same either way; the call
+ * may be repeated.
+ *
+ * Fails with -EINVAL when the child is not differencing, when it is the new parent or one of its parents, or
+ * when a path cannot be recorded or none would be left; -EUCLEAN when the sector sizes are not the same;
+ * -EROFS, -ENOSPC, -ECANCELED, as vhdx_open does for the new parent, or as reading and writing fail.
+ */
+VHDX_API int vhdx_rebase(struct vhdx *disk, const struct vhdx_rebase_options *options);
+
 /* ---- Convert and compare ---- */
 
 /** Of a path: take no lock, and read beside a writer, at one's own risk. */
