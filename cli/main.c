@@ -16,13 +16,13 @@
 static const struct verb *const verbs[] = {
 	&verb_create,  &verb_info,    &verb_check, &verb_replay, &verb_map,
 	&verb_convert, &verb_compare, &verb_diff,  &verb_commit, &verb_rebase,
-	&verb_resize,  &verb_dump,    &verb_mount, &verb_serve,
+	&verb_resize,  &verb_compact, &verb_dump,  &verb_mount,	 &verb_serve,
 };
 
 static void print_usage(FILE *out)
 {
 	fputs("Usage: vhdx VERB [OPTION]... [OPERAND]...\n"
-	      "Creates, inspects, checks, converts, merges, resizes, mounts and serves VHDX virtual disks.\n\n",
+	      "Creates, inspects, checks, converts, merges, resizes, compacts, mounts and serves VHDX virtual disks.\n\n",
 	      out);
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
 		fprintf(out, "  %-10s %s\n", verbs[i]->name, verbs[i]->summary);

@@ -36,6 +36,7 @@ struct verb {
 
 extern const struct verb verb_check;
 extern const struct verb verb_commit;
+extern const struct verb verb_compact;
 extern const struct verb verb_compare;
 extern const struct verb verb_convert;
 extern const struct verb verb_create;

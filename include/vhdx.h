@@ -724,6 +724,64 @@ VHDX_API int vhdx_compare(const struct vhdx_source *a, const struct vhdx_source 
 			  const struct vhdx_compare_options *options,
 			  struct vhdx_difference *ret_difference);
 
+/* ---- Compact ---- */
+
+/** Write nothing: say what would be done. */
+#define VHDX_COMPACT_DRY_RUN 0x1u
+/** Of an output: leave no holes in the file. */
+#define VHDX_COMPACT_NO_HOLES 0x2u
+
+struct vhdx_compact_options {
+	size_t size;
+	uint32_t flags; /**< VHDX_COMPACT_* */
+	/**
+	 * Says whether nothing uses @length bytes at @offset of the disk: 1, so that their contents may go;
+	 * 0 when something may; or a negative errno, which ends the operation. May be NULL: all is used.
+	 */
+	int (*is_free)(void *opaque, uint64_t offset, uint64_t length);
+	void *is_free_opaque;
+	/** Write a new image instead: at a path, which must not exist, or to storage of the caller's own. */
+	const char *output;
+	const struct vhdx_io *output_io;
+	vhdx_progress_fn *progress; /**< in bytes; may be NULL */
+	void *opaque;
+};
+
+struct vhdx_compact_result {
+	size_t size;
+	uint64_t file_size_before;
+	uint64_t file_size_after; /**< of the output, if there is one */
+	uint64_t present;	  /**< blocks that had space in the file; of them ... */
+	uint64_t zero;	 /**< ... gave it up because they hold zeros, or the parent's data alone */
+	uint64_t unused; /**< ... because nothing uses what they hold */
+	uint64_t moved;	 /**< ... lie elsewhere in the file now */
+	uint64_t kept_bytes; /**< space of the payload blocks that stay */
+	uint64_t
+		other_bytes; /**< given up: offsets that blocks without contents kept, bitmap blocks */
+	int keeps_blocks;    /**< nothing was done: a fixed disk keeps all its blocks */
+};
+
+/**
+ * Makes the file of @disk smaller; the disk reads as before. Blocks that are all zero give up their space,
+ * and so do those that @is_free names, offsets that blocks without contents kept, and bitmap blocks that
+ * no block needs. Then what lies at the end of the file moves into the free space before it, and the file is
+ * cut. The disk must be open with VHDX_OPEN_WRITE, unless DRY_RUN or an output is given, and the caller
+ * must have it alone; parents are not needed. What was written before becomes durable. With DRY_RUN the
+ * result says what would be, and nothing is written.
+ *
+ * A fixed disk is left alone. The DataWriteGuid stays, so children stay valid, unless blocks go because of
+ * @is_free. After a failure or a cancel (-ECANCELED) the image is valid, and what was done stays done; so it
+ * is after a crash, and another run goes on.
+ *
+ * With an output @disk is only read, and the new image holds its layer with the blocks in order: the same
+ * identity, so that it can take the place of the old one, metadata items, and parent, to which its path leads
+ * from the new folder; a fixed disk becomes dynamic. It appears whole and durable, or not at all.
+ *
+ * Memory: less than 64 MiB, whatever the disk. Errors as vhdx_pwrite; -EEXIST when @output exists.
+ */
+VHDX_API int vhdx_compact(struct vhdx *disk, const struct vhdx_compact_options *options,
+			  struct vhdx_compact_result *ret_result);
+
 /* ---- Incremental backups ---- */
 
 struct vhdx_diff_options {

@@ -22,7 +22,7 @@ from script import Script, vhdxio
 
 QEMU = tap.tool("qemu-img", "qemu-io")
 # What trims leave: space inside the file, and at its end where that was the end when it was opened.
-FREED = {"FILE_SPARSE", "SPACE_LEAKED", "FILE_TRAILING_SPACE"}
+FREED = {"FILE_SPARSE", "SPACE_LEAKED", "SPACE_UNUSED", "FILE_TRAILING_SPACE"}
 
 
 def judge_form(path, kind):
