@@ -88,7 +88,7 @@ void guest_open(struct guest *guest)
 	guest->size_at_open = guest->store.now.size;
 	guest->writes_at_open = guest->store.writes;
 	guest->opened = begin;
-	model_session(&guest->model, begin, &guest->info.data_write_guid);
+	model_session(&guest->model, begin, &guest->info);
 }
 
 int guest_close(struct guest *guest)
@@ -136,9 +136,13 @@ static void adopt(struct guest *guest, uint64_t crash)
 	char *fault = look_read(disk, &guest->model, contents);
 
 	if (!fault)
-		fault = model_judge(&guest->model, crash, contents, &info.data_write_guid);
+		fault = model_judge(&guest->model, crash, contents, &info);
 	if (!fault)
 		model_adopt(&guest->model, contents);
+	guest->model.sizes.count = 0;
+	sizes_begin(&guest->model.sizes, 0, info.virtual_size);
+	sizes_end(&guest->model.sizes, 0);
+	guest->setup.virtual_size = info.virtual_size;
 	guest_fail(guest, fault);
 	vhdx_close(disk);
 	free(contents);
@@ -250,6 +254,85 @@ int guest_flush(struct guest *guest)
 	return take_error(guest, "flushing", ret);
 }
 
+int guest_resize(struct guest *guest, uint64_t size, uint32_t flags)
+{
+	struct vhdx_resize_options options = {.size = sizeof(options), .flags = flags};
+
+	if (!guest->disk)
+		return -EBADF;
+	uint64_t begin = store_tick(&guest->store);
+
+	sizes_begin(&guest->model.sizes, begin, size);
+	int ret = take_error(guest, "resizing", vhdx_resize(guest->disk, size, &options));
+	uint64_t end = store_tick(&guest->store);
+
+	if (ret)
+		return ret;
+	sizes_end(&guest->model.sizes, end);
+	model_flush(&guest->model, begin, end);
+	vhdx_get_info(guest->disk, &guest->info);
+	model_session(&guest->model, end, &guest->info);
+	guest->setup.virtual_size = size;
+	return 0;
+}
+
+/* A compact is a flush too, and the sessions behind it are others. @change, unless NULL, is its own. */
+static int compact(struct guest *guest, const struct vhdx_compact_options *options,
+		   struct model_change *change)
+{
+	struct vhdx_compact_result result = {.size = sizeof(result)};
+	uint64_t begin = store_tick(&guest->store);
+	int ret = take_error(guest, "compacting", vhdx_compact(guest->disk, options, &result));
+	uint64_t end = store_tick(&guest->store);
+
+	if (change)
+		model_end(&guest->model, change, end);
+	if (ret)
+		return ret;
+	end = store_tick(&guest->store);
+	model_flush(&guest->model, begin, end);
+	vhdx_get_info(guest->disk, &guest->info);
+	model_session(&guest->model, end, &guest->info);
+	guest->size_at_open = guest->store.now.size;
+	return 0;
+}
+
+int guest_compact(struct guest *guest)
+{
+	struct vhdx_compact_options options = {.size = sizeof(options)};
+
+	return guest->disk ? compact(guest, &options, NULL) : -EBADF;
+}
+
+struct free_range {
+	uint64_t from;
+	uint64_t to;
+};
+
+static int is_free(void *opaque, uint64_t offset, uint64_t length)
+{
+	const struct free_range *range = opaque;
+
+	return offset >= range->from && offset + length <= range->to;
+}
+
+int guest_compact_unused(struct guest *guest, uint64_t offset, uint64_t length)
+{
+	struct free_range range = {offset, offset + length};
+	struct vhdx_compact_options options = {
+		.size = sizeof(options), .is_free = is_free, .is_free_opaque = &range};
+
+	if (!guest->disk)
+		return -EBADF;
+	watch(guest, offset, length);
+	uint64_t begin = store_tick(&guest->store);
+	struct model_change *change = model_begin(&guest->model, begin, offset, length, NULL);
+	int ret = compact(guest, &options, change);
+
+	settle(guest, offset, length);
+	return ret;
+}
+
 void guest_verify(struct guest *guest)
 {
 	model_freeze(&guest->model);
@@ -275,4 +358,15 @@ void guest_verify(struct guest *guest)
 	}
 	free(found);
 	free(expected);
+}
+
+uint64_t guest_place(struct guest *guest, uint64_t block)
+{
+	uint8_t bytes[8];
+	uint64_t entry = 0;
+
+	store_peek(&guest->store, bytes, sizeof(bytes), guest->info.bat_offset + block * 8);
+	for (int i = 7; i >= 0; i--)
+		entry = entry << 8 | bytes[i];
+	return entry / GUEST_MIB * GUEST_MIB;
 }

@@ -12,6 +12,7 @@
 struct setup {
 	enum vhdx_type type;
 	uint64_t virtual_size;	/* 0: 8 MiB */
+	uint64_t largest_size;	/* that the disk will have; 0: that one */
 	uint32_t block_size;	/* 0: 1 MiB */
 	uint32_t sector_size;	/* 0: 512 */
 	uint64_t parent_filled; /* of a child: its parent's first bytes are not zeros */
@@ -77,6 +78,9 @@ void guest_patch(struct guest *guest, const void *bytes, size_t size, uint64_t o
 /* Patches the BAT entry of a block in the first chunk. */
 void guest_patch_entry(struct guest *guest, uint64_t block, uint64_t entry);
 
+/* Where in the file a block of the first chunk is. */
+uint64_t guest_place(struct guest *guest, uint64_t block);
+
 /* The entry of a block becomes zero, as if another program had dropped it; what it held is the parent's again. */
 void guest_forget_block(struct guest *guest, uint64_t block);
 
@@ -98,6 +102,15 @@ int guest_write_fua(struct guest *guest, uint64_t offset, uint64_t length);
 int guest_zero(struct guest *guest, uint64_t offset, uint64_t length, uint32_t flags);
 int guest_trim(struct guest *guest, uint64_t offset, uint64_t length);
 int guest_flush(struct guest *guest);
+
+/* To a size that the setup has room for. @flags: VHDX_RESIZE_*. A failure leaves it open which size the disk has. */
+int guest_resize(struct guest *guest, uint64_t size, uint32_t flags);
+
+/* Makes the file smaller; the disk reads as before. */
+int guest_compact(struct guest *guest);
+
+/* As that, and nothing uses a range any more. */
+int guest_compact_unused(struct guest *guest, uint64_t offset, uint64_t length);
 
 /* Reads what is known of the disk, and compares. */
 void guest_verify(struct guest *guest);

@@ -40,6 +40,12 @@ static char *prefixed(const char *prefix, char *fault)
 	return text;
 }
 
+static bool is_same_disk(const struct vhdx_info *a, const struct vhdx_info *b)
+{
+	return a->virtual_size == b->virtual_size &&
+	       !memcmp(&a->data_write_guid, &b->data_write_guid, sizeof(a->data_write_guid));
+}
+
 /* Opens, reads all ranges, and closes. */
 static char *read_disk(struct judge *judge, struct store *store, uint32_t flags, uint8_t *contents,
 		       struct vhdx_info *info)
@@ -61,19 +67,16 @@ static char *read_disk(struct judge *judge, struct store *store, uint32_t flags,
 
 static char *look_read_only(struct judge *judge, const struct cow *image)
 {
-	struct vhdx_info info;
 	struct store store;
 	struct cow copy;
 
 	cow_copy(image, &copy);
 	store_init(&store, &copy);
 	store.read_only = true;
-	char *fault = read_disk(judge, &store, 0, judge->read_only, &info);
+	char *fault = read_disk(judge, &store, 0, judge->read_only, &judge->info);
 
-	if (!fault) {
-		judge->guid = info.data_write_guid;
+	if (!fault)
 		fault = look_check(&store, judge->parent, false);
-	}
 	if (!fault && store.refused)
 		fault = fault_text("a disk opened for reading was written");
 	store_free(&store);
@@ -112,7 +115,7 @@ char *judge_closed(struct store *store, struct store *parent, const struct vhdx_
 
 /* ---- Going on after a crash ---- */
 
-/* Part of a range that is whole sectors of the guest. */
+/* Part of a range that is whole sectors of the guest, and on the disk. */
 static bool choose_range(const struct judge *judge, struct rng *rng, uint64_t *ret_offset,
 			 uint64_t *ret_length, uint64_t *ret_at)
 {
@@ -126,6 +129,7 @@ static bool choose_range(const struct judge *judge, struct rng *rng, uint64_t *r
 	uint64_t start = (range->offset + sector - 1) / sector * sector;
 	uint64_t end = (range->offset + range->length) / sector * sector;
 
+	end = end < judge->info.virtual_size ? end : judge->info.virtual_size;
 	if (start >= end)
 		return false;
 	uint64_t first = start + rng_below(rng, (end - start) / sector) * sector;
@@ -195,7 +199,9 @@ static char *go_on(struct judge *judge, struct store *store, uint64_t number)
 		fault = read_disk(judge, store, 0, judge->read_only, &info);
 	if (!fault)
 		fault = look_compare(judge->model, judge->read_only, judge->writable);
-	if (!fault && written && !memcmp(&info.data_write_guid, &judge->guid, sizeof(judge->guid)))
+	if (!fault && written &&
+	    !memcmp(&info.data_write_guid, &judge->info.data_write_guid,
+		    sizeof(info.data_write_guid)))
 		fault = fault_text("a new session kept the DataWriteGuid");
 	judge->continued++;
 	return prefixed("going on", fault);
@@ -214,14 +220,14 @@ static char *examine(struct judge *judge, const struct cow *image, uint64_t cras
 	if (!fault && expected)
 		fault = look_compare(judge->model, judge->read_only, expected);
 	else if (!fault)
-		fault = model_judge(judge->model, crash, judge->read_only, &judge->guid);
+		fault = model_judge(judge->model, crash, judge->read_only, &judge->info);
 	if (fault)
 		return fault;
 	cow_copy(image, &copy);
 	store_init(store, &copy);
 	fault = read_disk(judge, store, judge->flags | VHDX_OPEN_WRITE, judge->writable, &info);
-	if (!fault && memcmp(&info.data_write_guid, &judge->guid, sizeof(judge->guid)))
-		fault = fault_text("mending changed the DataWriteGuid");
+	if (!fault && !is_same_disk(&info, &judge->info))
+		fault = fault_text("mending changed the DataWriteGuid or the size");
 	if (!fault)
 		fault = look_compare(judge->model, judge->writable, judge->read_only);
 	if (!fault)
@@ -237,7 +243,7 @@ static char *examine(struct judge *judge, const struct cow *image, uint64_t cras
 struct nest {
 	struct judge *judge;
 	uint8_t *expected;
-	struct vhdx_guid guid;
+	struct vhdx_info info;
 	const struct state *outer;
 	char *fault;
 };
@@ -254,8 +260,9 @@ static int judge_nested(void *opaque, const struct state *state)
 	nest->fault = examine(judge, state->image, 0, nest->expected, &store);
 	if (nest->fault)
 		return 1;
-	if (memcmp(&judge->guid, &nest->guid, sizeof(nest->guid)))
-		nest->fault = fault_text("a crash while mending changed the DataWriteGuid");
+	if (!is_same_disk(&judge->info, &nest->info))
+		nest->fault =
+			fault_text("a crash while mending changed the DataWriteGuid or the size");
 	store_free(&store);
 	return nest->fault != NULL;
 }
@@ -272,7 +279,7 @@ static char *judge_mending(struct judge *judge, const struct store *store,
 		.interval = judge->nested_interval,
 		.number = judge->nested_number,
 	};
-	struct nest nest = {judge, malloc((size_t)judge->model->total + 1), judge->guid, state,
+	struct nest nest = {judge, malloc((size_t)judge->model->total + 1), judge->info, state,
 			    NULL};
 
 	if (!nest.expected)

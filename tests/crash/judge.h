@@ -28,7 +28,7 @@ struct judge {
 	/* Of the state under judgement: contents of all ranges, read in two ways. */
 	uint8_t *read_only;
 	uint8_t *writable;
-	struct vhdx_guid guid;
+	struct vhdx_info info;
 	char current[80];
 };
 

@@ -17,7 +17,7 @@ char *fault_call(const char *what, int ret);
 /* Opens the image in @store; @parent may be NULL. Both stay the caller's. */
 int look_open(struct store *store, struct store *parent, uint32_t flags, struct vhdx **ret_disk);
 
-/* Reads all ranges of the model, one after the other. NULL, or what failed. */
+/* Reads all ranges of the model, one after the other; zeros behind the end. NULL, or what failed. */
 char *look_read(struct vhdx *disk, const struct model *model, uint8_t *contents);
 
 /* Where the contents of two reads of all ranges differ. NULL when they do not. */

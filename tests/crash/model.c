@@ -346,11 +346,11 @@ void model_flush(struct model *model, uint64_t begin, uint64_t end)
 	pthread_mutex_unlock(&model->lock);
 }
 
-void model_session(struct model *model, uint64_t begin, const struct vhdx_guid *guid)
+void model_session(struct model *model, uint64_t begin, const struct vhdx_info *info)
 {
 	pthread_mutex_lock(&model->lock);
-	*GROW(model->sessions, model->session_count) =
-		(struct model_session){.begin = begin, .at_start = *guid};
+	*GROW(model->sessions, model->session_count) = (struct model_session){
+		.begin = begin, .at_start = info->data_write_guid, .size = info->virtual_size};
 	pthread_mutex_unlock(&model->lock);
 }
 
@@ -539,8 +539,7 @@ static const uint8_t *contents_at(const struct model_sector *sector, uint64_t ti
 static char *judge_guid(struct model *model, struct model_session *session, uint64_t crash,
 			bool differs, const struct vhdx_guid *guid)
 {
-	bool begun = false;
-
+	bool begun = sizes_changed(&model->sizes, session->begin, crash);
 	for (size_t i = 0; i < model->change_count; i++)
 		begun |= model->changes[i]->begin > session->begin &&
 			 model->changes[i]->begin <= crash;
@@ -556,7 +555,7 @@ static char *judge_guid(struct model *model, struct model_session *session, uint
 }
 
 char *model_judge(struct model *model, uint64_t crash, const uint8_t *contents,
-		  const struct vhdx_guid *guid)
+		  const struct vhdx_info *info)
 {
 	uint64_t durable = durable_time(model, crash);
 	struct model_session *session = NULL;
@@ -579,5 +578,10 @@ char *model_judge(struct model *model, uint64_t crash, const uint8_t *contents,
 				   memcmp(contents, contents_at(sector, session->begin), ATOM);
 		}
 	}
-	return session ? judge_guid(model, session, crash, differs, guid) : NULL;
+	char *fault = sizes_judge(&model->sizes, crash, info->virtual_size);
+
+	if (fault || !session)
+		return fault;
+	differs |= info->virtual_size != session->size;
+	return judge_guid(model, session, crash, differs, &info->data_write_guid);
 }

@@ -10,6 +10,7 @@
 
 #include <vhdx.h>
 
+#include "crash/sizes.h"
 #include "crash/store.h"
 
 /* Whose contents: the disk's or its parent's. */
@@ -45,9 +46,10 @@ struct model_flush {
 	uint64_t end;
 };
 
-/* From an open of the disk to the next. */
+/* From an open of the disk, or a change of its size, to the next. */
 struct model_session {
 	uint64_t begin;
+	uint64_t size;		   /* of the disk */
 	struct vhdx_guid at_start; /* the DataWriteGuid */
 	struct vhdx_guid changed;  /* the one that was seen instead, ... */
 	bool has_changed;	   /* ... if any was */
@@ -56,7 +58,8 @@ struct model_session {
 struct model {
 	pthread_mutex_t lock;
 	uint64_t generation;
-	uint64_t disk_size;
+	uint64_t disk_size; /* the largest that it will have; what the disk lacks reads as zeros */
+	struct sizes sizes;
 	uint64_t parent_filled; /* so many bytes begin as the parent's, the rest as zeros, ... */
 	uint64_t hidden_from;	/* ... and so do these */
 	uint64_t hidden_to;
@@ -111,7 +114,7 @@ void model_revert(struct model *model, uint64_t time, uint64_t offset, uint64_t 
 /* A flush was over: all that had ended before its begin is durable. */
 void model_flush(struct model *model, uint64_t begin, uint64_t end);
 
-void model_session(struct model *model, uint64_t begin, const struct vhdx_guid *guid);
+void model_session(struct model *model, uint64_t begin, const struct vhdx_info *info);
 
 /* The newest contents of a range. */
 void model_newest(struct model *model, uint8_t *buf, uint64_t length, uint64_t offset);
@@ -123,10 +126,10 @@ void model_freeze(struct model *model);
 void model_adopt(struct model *model, const uint8_t *contents);
 
 /*
- * Whether a crash at that time may leave these contents of all ranges, and that DataWriteGuid. NULL, or what
- * is wrong, to be freed.
+ * Whether a crash at that time may leave these contents of all ranges, and a disk with that DataWriteGuid
+ * and size. NULL, or what is wrong, to be freed.
  */
 char *model_judge(struct model *model, uint64_t crash, const uint8_t *contents,
-		  const struct vhdx_guid *guid);
+		  const struct vhdx_info *info);
 
 #endif

@@ -8,7 +8,8 @@
 struct scenario {
 	const char *name; /* the behaviour */
 	void (*run)(struct guest *guest);
-	unsigned states; /* about so many; 0: RUN_STATES */
+	unsigned states;		   /* about so many; 0: RUN_STATES */
+	const struct chain_case *of_chain; /* instead of run: files that crash together */
 };
 
 #define RUN_STATES 3000
@@ -21,6 +22,9 @@ extern const struct scenario child_scenarios[];
 extern const struct scenario error_scenarios[];
 extern const struct scenario inside_scenarios[];
 extern const struct scenario thread_scenarios[];
+extern const struct scenario resize_scenarios[];
+extern const struct scenario chain_scenarios[];
+extern const struct scenario compact_scenarios[];
 
 /* Number @index of all, or NULL. */
 const struct scenario *scenario_at(size_t index);

@@ -118,7 +118,11 @@ void guest_create(struct guest *guest, const struct setup *setup)
 	if (!setup->sector_size)
 		guest->setup.sector_size = 512;
 	pthread_mutex_init(&guest->lock, NULL);
-	model_init(&guest->model, guest->setup.virtual_size, setup->parent_filled);
+	if (!setup->largest_size)
+		guest->setup.largest_size = guest->setup.virtual_size;
+	model_init(&guest->model, guest->setup.largest_size, setup->parent_filled);
+	sizes_begin(&guest->model.sizes, 0, guest->setup.virtual_size);
+	sizes_end(&guest->model.sizes, 0);
 	if (setup->type == VHDX_DIFFERENCING) {
 		make_child(guest);
 	} else {

@@ -173,7 +173,7 @@ static const struct store_op *enter_interval(struct walk *walk, const struct sto
 	}
 	const struct store_op *next = next_flush(store, walk->start);
 
-	walk->end = next ? next->end - 1 : store->clock;
+	walk->end = next ? next->end - 1 : *store->time;
 	walk->count = 0;
 	walk->seen_count = 0;
 	for (size_t i = 0; i < store->count; i++)
@@ -390,6 +390,39 @@ void states_last(const struct store *store, uint64_t seed, uint64_t number, stru
 	for (const struct store_op *flush = enter_interval(&walk, NULL); flush;)
 		flush = enter_interval(&walk, flush);
 	*ret_crash = choose(&walk, number);
+	build(&walk, ret_image);
+	walk_free(&walk);
+}
+
+static void choose_at(struct walk *walk, uint64_t time, uint64_t number)
+{
+	struct rng rng = rng_make(mix(mix(walk->options->seed, time), number));
+	unsigned chance = number == STATE_LOST ? 0 : number == STATE_KEPT ? 100 : 50;
+
+	for (size_t i = 0; i < walk->count; i++) {
+		struct pending *pending = &walk->pending[i];
+		bool begun = pending->op->begin <= time;
+
+		pending->seed = rng_next(&rng);
+		pending->fate = begun && rng_chance(&rng, chance) ? WHOLE : LOST;
+		if (begun && number > STATE_KEPT && pending->op->kind != STORE_SIZE &&
+		    rng_chance(&rng, 30))
+			pending->fate = TORN;
+	}
+}
+
+void states_at(const struct store *store, uint64_t seed, uint64_t time, uint64_t number,
+	       struct cow *ret_image)
+{
+	struct states_options options = {.seed = seed};
+	struct walk walk;
+
+	walk_init(&walk, store, &options);
+	const struct store_op *flush = enter_interval(&walk, NULL);
+
+	while (flush && flush->end <= time)
+		flush = enter_interval(&walk, flush);
+	choose_at(&walk, time, number);
 	build(&walk, ret_image);
 	walk_free(&walk);
 }

@@ -41,4 +41,15 @@ int states_each(const struct store *store, const struct states_options *options,
 void states_last(const struct store *store, uint64_t seed, uint64_t number, struct cow *ret_image,
 		 uint64_t *ret_crash);
 
+/* Numbers of states_at; those behind them are any subset, and torn. */
+#define STATE_LOST 0
+#define STATE_KEPT 1
+
+/*
+ * For files that crash together: one of the states of this one when the power fails at @time. What was not
+ * flushed is lost, or kept as far as it had begun, or any of it, as @number says.
+ */
+void states_at(const struct store *store, uint64_t seed, uint64_t time, uint64_t number,
+	       struct cow *ret_image);
+
 #endif

@@ -9,6 +9,7 @@
 void store_init(struct store *store, struct cow *contents)
 {
 	*store = (struct store){.clock = 1};
+	store->time = &store->clock;
 	pthread_mutex_init(&store->lock, NULL);
 	store->now = *contents;
 	*contents = (struct cow){0};
@@ -32,6 +33,11 @@ void store_free(struct store *store)
 	pthread_mutex_destroy(&store->lock);
 }
 
+void store_share_clock(struct store *store, struct store *other)
+{
+	store->time = other->time;
+}
+
 void store_restart(struct store *store)
 {
 	pthread_mutex_lock(&store->lock);
@@ -43,7 +49,7 @@ void store_restart(struct store *store)
 uint64_t store_tick(struct store *store)
 {
 	pthread_mutex_lock(&store->lock);
-	uint64_t time = ++store->clock;
+	uint64_t time = ++*store->time;
 
 	pthread_mutex_unlock(&store->lock);
 	return time;
@@ -69,7 +75,7 @@ static size_t record(struct store *store, struct store_op op)
 		if (!store->ops)
 			abort();
 	}
-	op.begin = ++store->clock;
+	op.begin = ++*store->time;
 	op.end = NEVER;
 	store->ops[store->count] = op;
 	return store->count++;
@@ -138,7 +144,7 @@ static int perform(struct store *store, struct store_op op)
 		call_hook(store, &kept, STORE_AFTER);
 	pthread_mutex_lock(&store->lock);
 	if (index < store->count)
-		store->ops[index].end = ++store->clock;
+		store->ops[index].end = ++*store->time;
 	pthread_mutex_unlock(&store->lock);
 	return ret;
 }

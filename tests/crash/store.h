@@ -53,6 +53,7 @@ struct store {
 	size_t count;
 	size_t room;
 	uint64_t clock;
+	uint64_t *time; /* the clock that it goes by: its own, or another store's */
 	bool forgets;	/* nothing is recorded */
 	bool read_only; /* changes are refused and counted */
 	bool dead;	/* the machine is off: every call fails */
@@ -66,6 +67,12 @@ struct store {
 /* Takes @contents over. */
 void store_init(struct store *store, struct cow *contents);
 void store_free(struct store *store);
+
+/*
+ * From now on the store goes by the clock of @other, so that it can be told what was first. One thread at a
+ * time may call either.
+ */
+void store_share_clock(struct store *store, struct store *other);
 
 /* Begins the recording anew: all that was done until now is durable. No call may be in flight. */
 void store_restart(struct store *store);

@@ -60,6 +60,11 @@ static const struct rule_case {
 	CASE(RULE_NEW_BITMAP_ZERO, "child-recycled-space"),
 	CASE(RULE_ALL_BITS, "child-stale-bits"),
 	CASE(RULE_HIDE_PARENT, "child-hides-parent"),
+	CASE(RULE_SWITCH_LAST, "grow-fixed"),
+	CASE(RULE_CLEAR_BEHIND_END, "grow"),
+	CASE(RULE_TABLES_TOGETHER, "grow-beyond-table"),
+	CASE(RULE_LINK_BOTH, "commit"),
+	CASE(RULE_LINK_DURABLE, "commit"),
 	CASE(RULE_NO_SPACE_KEEPS, "no-space-for-a-page"),
 	CASE(RULE_FAILURE_STOPS, "flush-fails"),
 };
