@@ -136,7 +136,7 @@ def _(name):
     return disk
 
 
-@faulty("log-none", "no log at all, and nothing to replay", "HEADER_NO_LOG", "SPACE_LEAKED")
+@faulty("log-none", "no log at all, and nothing to replay", "HEADER_NO_LOG")
 def _(name):
     disk = sound(name)
     for header in disk.headers:

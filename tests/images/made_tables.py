@@ -290,10 +290,23 @@ def _(name):
 
 # ---- space
 
-@made("leak-between", "a hole between blocks that nothing refers to", status=3, found={"SPACE_LEAKED"})
+def leak(disk, length):
+    """Space that nothing refers to, and that holds something."""
+    disk.bytes[disk.allocate(length)] = noise("lost", 512)
+
+
+@made("gap-between", "a hole between blocks that nothing refers to, and of the file", notes={"SPACE_UNUSED"})
 def _(name):
     disk = sound(name)
     disk.allocate(3 * MIB)
+    disk.full(1, {0: noise("one", 512)})
+    return disk
+
+
+@made("leak-between", "space between blocks that nothing refers to", status=3, found={"SPACE_LEAKED"})
+def _(name):
+    disk = sound(name)
+    leak(disk, 3 * MIB)
     disk.full(1, {0: noise("one", 512)})
     return disk
 
@@ -302,7 +315,7 @@ def _(name):
 def _(name):
     disk = sound(name)
     for block in (1, 2):
-        disk.allocate(MIB)
+        leak(disk, MIB)
         disk.full(block, {0: noise("behind", 512)})
     return disk
 
@@ -311,7 +324,7 @@ def _(name):
 def _(name):
     disk = sound(name)
     disk.state(2, 5)
-    disk.allocate(MIB)
+    leak(disk, MIB)
     disk.full(1, {0: noise("one", 512)})
     return disk
 

@@ -41,13 +41,12 @@ def judge_info(image, path):
         assert len(command.vhdx_json("info", "--json", "--chain", path)) == 2
 
 
-def expected_check(image):
-    """Nothing is lost in any of them, but QEMU leaves gaps in its files."""
-    return (3, {"SPACE_LEAKED"}) if image["creator"].startswith("QEMU") else (0, set())
+# QEMU leaves gaps in its files. In the others they are holes.
+LEAKS = {"qemu__qemu/iotest-dirtylog-10G-4M.vhdx"}
 
 
 def judge_check(image, path):
-    expected = expected_check(image)
+    expected = (3, {"SPACE_LEAKED"}) if image["name"] in LEAKS else (0, set())
     for arguments in ([], ["--chain"]):
         status, found = command.check(path, *arguments)
         counted = {name for name, all_of in found.items()
