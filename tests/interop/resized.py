@@ -286,11 +286,7 @@ def _(folder):
         for call in ("pwrite64", "pwritev", "fdatasync", "ftruncate", "fallocate"):
             for number in range(1, 100):
                 path = task.copy()
-                result = command.run(
-                    ["strace", "-f", "-o", os.path.join(folder, "trace"), "-e", f"trace={call}", "-e",
-                     f"inject={call}:signal=KILL:when={number}", *task.words(path)], status=None)
-                if "ptrace" in result.err or "Operation not permitted" in result.err:
-                    raise tap.Skip("no ptrace here")
+                result = command.killed_at(call, number, task.words(path), folder)
                 task.judge(path)
                 kills += result.status != 0
                 if result.status == 0:

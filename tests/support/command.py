@@ -8,6 +8,8 @@ import subprocess
 import sys
 import unicodedata
 
+import tap
+
 VHDX = os.environ.get("VHDX", "")
 if not VHDX:
     print("Bail out! VHDX does not name the command")
@@ -52,6 +54,23 @@ def run(argv, status=0, stdin=None, stdout=None, timeout=TIMEOUT, **more):
     allowed = {status} if isinstance(status, int) else status
     assert allowed is None or result.status in allowed, f"expected exit {allowed}: {result}"
     return result
+
+
+def traced(trace, options, argv, **more):
+    """Runs a program under strace, which takes those @options and writes to the file @trace. Skips the case where
+    nothing may be traced. A sanitizer does not look for leaks here: it would have to trace the program itself."""
+    more.setdefault("env", dict(os.environ))
+    more["env"]["ASAN_OPTIONS"] = more["env"].get("ASAN_OPTIONS", "") + ":detect_leaks=0"
+    result = run(["strace", "-f", "-o", trace, *options, *argv], status=None, **more)
+    if "ptrace" in result.err or "Operation not permitted" in result.err:
+        raise tap.Skip("no ptrace here")
+    return result
+
+
+def killed_at(call, number, argv, folder, signal_name="KILL", **more):
+    """Runs a program that gets a signal when it is about to make its @call of that @number."""
+    return traced(os.path.join(folder, "trace"),
+                  ["-e", f"trace={call}", "-e", f"inject={call}:signal={signal_name}:when={number}"], argv, **more)
 
 
 def vhdx(*args, **how):
