@@ -3,8 +3,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "diagnosis.h"
+#include "findings.h"
 #include "json.h"
-#include "names.h"
 #include "options.h"
 #include "progress.h"
 #include "report.h"
@@ -33,13 +34,29 @@ struct check {
 	struct json *json; /* NULL: text */
 	bool quiet;
 	struct progress progress;
-	uint64_t *seen; /* of each row of the table of problems */
-	bool foreign;	/* it is no image, or one that needs something unknown */
+	unsigned *seen;			   /* findings of each row of the table of problems ... */
+	struct vhdx_problem_total *totals; /* ... and with those that were not told */
+	FILE *kept;			   /* writes kept_text: findings, as text shows them */
+	char *kept_text;
+	size_t kept_size;
+	bool foreign; /* it is no image, or one that needs something unknown */
 };
 
 static void check_free(struct check *check)
 {
+	if (check->kept)
+		fclose(check->kept);
+	free(check->kept_text);
 	free(check->seen);
+	free(check->totals);
+}
+
+static bool check_begin(struct check *check, size_t rows)
+{
+	check->seen = calloc(rows, sizeof(*check->seen));
+	check->totals = calloc(rows, sizeof(*check->totals));
+	check->kept = open_memstream(&check->kept_text, &check->kept_size);
+	return check->seen && check->totals && check->kept;
 }
 
 static bool take_option(void *opaque, int id, const char *value)
@@ -69,45 +86,11 @@ static size_t row_of(const struct vhdx_problem *problem)
 	return row;
 }
 
-static void print_text(struct check *check, const struct vhdx_finding *finding)
+/* Shown behind the summary, so it is kept; no more than so much of each problem is. */
+static void keep_text(struct check *check, const struct vhdx_finding *finding)
 {
-	const struct vhdx_problem *problem = finding->problem;
-
-	if (++check->seen[row_of(problem)] > SHOWN_OF_EACH)
-		return;
-	progress_hide(&check->progress);
-	if (check->flags & VHDX_CHECK_CHAIN) {
-		text_write(stdout, finding->file);
-		fputs(": ", stdout);
-	}
-	printf("%u %s %s", problem->number, problem->name, severity_name(problem->severity));
-	if (finding->offset != VHDX_NO_OFFSET)
-		printf(" at %" PRIu64, finding->offset);
-	fputs(": ", stdout);
-	text_write(stdout, finding->text);
-	printf(" [F %s]\n", problem->section);
-}
-
-static void print_json(struct json *json, const struct vhdx_finding *finding)
-{
-	const struct vhdx_problem *problem = finding->problem;
-
-	json_begin_line(json, NULL);
-	json_number(json, "problem", problem->number);
-	json_string(json, "name", problem->name);
-	json_string(json, "severity", severity_name(problem->severity));
-	json_string(json, "file", finding->file);
-	if (finding->offset != VHDX_NO_OFFSET)
-		json_number(json, "offset", finding->offset);
-	json_string(json, "text", finding->text);
-	json_string(json, "section", problem->section);
-	if (*problem->mend)
-		json_string(json, "mend", problem->mend);
-	if (finding->guest_length) {
-		json_number(json, "guest-offset", finding->guest_offset);
-		json_number(json, "guest-length", finding->guest_length);
-	}
-	json_end_object(json);
+	if (++check->seen[row_of(finding->problem)] <= SHOWN_OF_EACH)
+		finding_write(check->kept, finding, check->flags & VHDX_CHECK_CHAIN);
 }
 
 static void take_finding(void *opaque, const struct vhdx_finding *finding)
@@ -117,9 +100,9 @@ static void take_finding(void *opaque, const struct vhdx_finding *finding)
 	if (finding->problem->severity == VHDX_FOREIGN)
 		check->foreign = true;
 	if (check->json)
-		print_json(check->json, finding);
+		finding_json(check->json, finding);
 	else if (!check->quiet)
-		print_text(check, finding);
+		keep_text(check, finding);
 }
 
 static int take_progress(void *opaque, uint64_t done, uint64_t total)
@@ -131,35 +114,68 @@ static int take_progress(void *opaque, uint64_t done, uint64_t total)
 
 static void print_unshown(const struct check *check)
 {
-	for (size_t row = 0; vhdx_problem_at(row); row++)
-		if (check->seen[row] > SHOWN_OF_EACH)
-			printf("%u %s: %" PRIu64 " more are listed by --json\n",
-			       vhdx_problem_at(row)->number, vhdx_problem_at(row)->name,
-			       check->seen[row] - SHOWN_OF_EACH);
+	for (size_t row = 0; vhdx_problem_at(row); row++) {
+		uint64_t count = check->totals[row].findings;
+
+		if (count > SHOWN_OF_EACH)
+			printf("%u %s: %" PRIu64 " more\n", vhdx_problem_at(row)->number,
+			       vhdx_problem_at(row)->name, count - SHOWN_OF_EACH);
+	}
+}
+
+static void print_kept(struct check *check)
+{
+	fflush(check->kept);
+	if (check->kept_size)
+		putchar('\n');
+	fwrite(check->kept_text, 1, check->kept_size, stdout);
+	print_unshown(check);
+}
+
+static void print_sentence(void *opaque, const char *sentence)
+{
+	(void)opaque;
+	puts(sentence);
 }
 
 static void print_summary(const struct check *check, const struct vhdx_check_result *result)
 {
+	const struct diagnosis diagnosis = {check->totals, result,
+					    check->flags & VHDX_CHECK_WINDOWS};
 	char leaked[TEXT_SIZE_MAX];
 
-	print_unshown(check);
-	if (!result->damages && !result->leaks)
-		fputs("No fault was found", stdout);
-	else
-		printf("Faults: %" PRIu64 ", leaks: %" PRIu64 " (%s)", result->damages,
-		       result->leaks, text_size(result->leaked_bytes, leaked));
-	printf("; notes: %" PRIu64 "; blocks present: %" PRIu64 " of %" PRIu64 ".\n", result->notes,
-	       result->present, result->blocks);
+	diagnose(&diagnosis, print_sentence, NULL);
+	printf("Faults: %" PRIu64 ", leaks: %" PRIu64 " (%s); notes: %" PRIu64
+	       "; blocks present: %" PRIu64 " of %" PRIu64 ".\n",
+	       result->damages, result->leaks, text_size(result->leaked_bytes, leaked),
+	       result->notes, result->present, result->blocks);
+}
+
+static void add_sentence(void *opaque, const char *sentence)
+{
+	json_string(opaque, NULL, sentence);
 }
 
 /* The array of findings was open; the counts follow it, and qemu-img's keys last. */
-static void finish_json(struct json *json, const struct vhdx_check_result *result, bool checked)
+static void finish_json(const struct check *check, const struct vhdx_check_result *result,
+			bool failed)
 {
+	const struct diagnosis diagnosis = {check->totals, result,
+					    check->flags & VHDX_CHECK_WINDOWS};
+	struct json *json = check->json;
+
+	json_end_array(json);
+	json_begin_array(json, "summary");
+	if (!failed) /* of what was not seen nothing can be said */
+		diagnose(&diagnosis, add_sentence, json);
 	json_end_array(json);
 	json_number(json, "notes", result->notes);
 	json_number(json, "leaked-bytes", result->leaked_bytes);
+	json_number(json, "lost-bytes", result->lost_bytes);
+	json_number(json, "doubtful-bytes", result->doubtful_bytes);
+	json_number(json, "lost-blocks", result->lost_blocks);
 	json_end_object(json);
-	json_number(json, "check-errors", !checked);
+	json_number(json, "check-errors", failed || check->foreign);
 	json_number(json, "corruptions", result->damages);
 	json_number(json, "leaks", result->leaks);
 	json_number(json, "total-clusters", result->blocks);
@@ -204,6 +220,8 @@ static int check_disk(struct check *check, struct vhdx *disk, const struct optio
 		.finding = take_finding,
 		.progress = take_progress,
 		.opaque = check,
+		.totals = check->totals,
+		.total_count = count_problems(),
 	};
 
 	if (check->json)
@@ -213,15 +231,18 @@ static int check_disk(struct check *check, struct vhdx *disk, const struct optio
 
 	progress_end(&check->progress, !failed);
 	if (check->json)
-		finish_json(check->json, &result, !failed && !check->foreign);
+		finish_json(check, &result, failed);
+	if (!check->json && !check->quiet) {
+		if (!failed)
+			print_summary(check, &result);
+		print_kept(check);
+	}
 	if (failed) {
 		report_failure(check->file);
 		return STATUS_FAILED;
 	}
 	if (check->foreign)
 		return conclude_foreign(check, disk);
-	if (!check->json && !check->quiet)
-		print_summary(check, &result);
 	return conclude(&result);
 }
 
@@ -239,8 +260,7 @@ static int run(int argc, char **argv)
 	check.file = options.operands[0];
 	check.json = options.json ? &json : NULL;
 	check.quiet = options.quiet;
-	check.seen = calloc(count_problems(), sizeof(*check.seen));
-	if (!check.seen)
+	if (!check_begin(&check, count_problems()))
 		return report_error(NULL, "out of memory");
 	if (vhdx_open(check.file, &how, &disk)) {
 		report_failure(check.file);

@@ -22,7 +22,7 @@ static const struct verb *const verbs[] = {
 static void print_usage(FILE *out)
 {
 	fputs("Usage: vhdx VERB [OPTION]... [OPERAND]...\n"
-	      "Creates, inspects, checks, converts, merges, resizes, compacts, mounts and serves VHDX virtual disks.\n\n",
+	      "Creates, inspects, checks, repairs, converts, merges, resizes, compacts, mounts and serves VHDX virtual disks.\n\n",
 	      out);
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
 		fprintf(out, "  %-10s %s\n", verbs[i]->name, verbs[i]->summary);

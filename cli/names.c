@@ -38,6 +38,20 @@ static const char *const severities[] = {
 	[VHDX_FOREIGN] = "foreign",
 };
 
+static const char *const losses[] = {
+	[VHDX_LOSS_NONE] = "none",
+	[VHDX_LOSS_DOUBT] = "doubt",
+	[VHDX_LOSS_PART] = "part",
+	[VHDX_LOSS_DISK] = "disk",
+};
+
+static const char *const mended[] = {
+	[VHDX_MENDED_NEVER] = "never",
+	[VHDX_MENDED_ALWAYS] = "always",
+	[VHDX_MENDED_MAYBE] = "maybe",
+	[VHDX_MENDED_DISCARD_LOG] = "discard-log",
+};
+
 static const char *const extent_types[] = {
 	[VHDX_EXTENT_DATA] = "data",
 	[VHDX_EXTENT_ZERO] = "zero",
@@ -82,6 +96,16 @@ const char *candidate_state_name(enum vhdx_candidate_state state)
 const char *severity_name(enum vhdx_severity severity)
 {
 	return NAME_IN(severities, severity);
+}
+
+const char *loss_name(enum vhdx_loss loss)
+{
+	return NAME_IN(losses, loss);
+}
+
+const char *mended_name(enum vhdx_mended how)
+{
+	return NAME_IN(mended, how);
 }
 
 const char *extent_type_name(enum vhdx_extent_type type)

@@ -18,6 +18,8 @@ const char *log_state_name(enum vhdx_log_state state);
 const char *log_state_meaning(enum vhdx_log_state state);
 const char *candidate_state_name(enum vhdx_candidate_state state);
 const char *severity_name(enum vhdx_severity severity);
+const char *loss_name(enum vhdx_loss loss);
+const char *mended_name(enum vhdx_mended how);
 const char *extent_type_name(enum vhdx_extent_type type);
 
 #endif

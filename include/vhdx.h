@@ -83,14 +83,34 @@ enum vhdx_severity {
 	VHDX_FOREIGN = 6, /**< not an image, or one that needs something unknown: -ENOTSUP */
 };
 
+/** What a problem means for the guest: which part of the disk it costs. */
+enum vhdx_loss {
+	VHDX_LOSS_NONE = 0,  /**< nothing */
+	VHDX_LOSS_DOUBT = 1, /**< the finding's part of the disk can be read, and may be wrong */
+	VHDX_LOSS_PART = 2, /**< the finding's part of the disk cannot be read, or reads as zeros */
+	VHDX_LOSS_DISK = 3, /**< none of the disk can be read while the problem is there */
+};
+
+/** Whether vhdx_repair mends a problem. */
+enum vhdx_mended {
+	VHDX_MENDED_NEVER = 0,	/**< something else is needed, or nothing is wrong */
+	VHDX_MENDED_ALWAYS = 1, /**< it does, on an image without problems that it cannot mend */
+	VHDX_MENDED_MAYBE = 2,	/**< it depends on what else is left of the image */
+	VHDX_MENDED_DISCARD_LOG =
+		3, /**< only with VHDX_REPAIR_DISCARD_LOG, for it may lose changes */
+};
+
 /** A row of the table of everything that can be wrong with an image. */
 struct vhdx_problem {
 	unsigned number;  /**< stable for ever */
 	const char *name; /**< stable for ever, "HEADER_CHECKSUM" */
 	enum vhdx_severity severity;
+	enum vhdx_loss loss;
+	enum vhdx_mended mended;
 	const char *section; /**< of docs/FORMAT.md */
 	const char *text;    /**< what the problem is, in general */
-	const char *mend;    /**< what repair would do, "" when it can do nothing */
+	/** What repair does; for VHDX_MENDED_NEVER what is needed instead, "" when nothing is. */
+	const char *mend;
 };
 
 /** The problem of that @number, or NULL. */
@@ -108,6 +128,8 @@ struct vhdx_finding {
 	const char *text;      /**< one line: what was found and what was expected */
 	uint64_t guest_offset; /**< the part of the disk that is affected ... */
 	uint64_t guest_length; /**< ... 0 when none, or when it cannot be told */
+	uint64_t
+		loss_bytes; /**< of that part, those that problem->loss is said of; in pieces, if fewer */
 };
 
 /** Receives findings one at a time, from the calling thread. */
@@ -466,12 +488,22 @@ VHDX_API int vhdx_extents(struct vhdx *disk, uint64_t offset, uint64_t length, u
 /** vhdx_check: count what Windows is known to refuse (F 11.4). */
 #define VHDX_CHECK_WINDOWS 0x2u
 
+/** What a check found of one problem in all. */
+struct vhdx_problem_total {
+	uint64_t findings; /**< with those that were not reported */
+	uint64_t
+		loss_bytes; /**< of the disk, that they cost; a byte counts in each of its problems */
+};
+
 struct vhdx_check_options {
 	size_t size;
 	uint32_t flags;		    /**< VHDX_CHECK_* */
 	vhdx_finding_fn *finding;   /**< may be NULL */
 	vhdx_progress_fn *progress; /**< in bytes of BAT read; may be NULL */
 	void *opaque;		    /**< for both */
+	/** To be added to: one for each row of the table of problems, as vhdx_problem_at counts. May be NULL. */
+	struct vhdx_problem_total *totals;
+	size_t total_count; /**< of @totals; problems of rows behind it are not added */
 };
 
 struct vhdx_check_result {
@@ -482,6 +514,17 @@ struct vhdx_check_result {
 	uint64_t damages;      /**< findings that do count */
 	uint64_t blocks;       /**< payload blocks of the disk ... */
 	uint64_t present;      /**< ... and how many of them have space in the file */
+	/**
+	 * What the faults cost of the disk: it cannot be read, or can be and may be wrong. Each byte is counted
+	 * once. With CHAIN the images are added up, a parent's blocks that its child hides too.
+	 */
+	uint64_t lost_bytes;
+	uint64_t doubtful_bytes;
+	uint64_t lost_blocks; /**< payload blocks with lost bytes */
+	/** Payload blocks whose place is all or partly behind the end of the file, as in a copy cut short ... */
+	uint64_t cut_blocks;
+	uint64_t cut_bytes;	 /**< ... and what of the disk lies there */
+	uint64_t cut_structures; /**< the log, regions and sector bitmap blocks that lie there */
 };
 
 /**

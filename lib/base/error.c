@@ -14,8 +14,9 @@ static _Thread_local char last_file[PATH_MAX];
 static _Thread_local char last_text[1024];
 
 static const struct vhdx_problem problems[] = {
-#define PROBLEM(number, name, severity, section, text, mend) \
-	{number, #name, VHDX_##severity, section, text, mend},
+#define PROBLEM(number, name, severity, loss, mended, section, text, mend) \
+	{number, #name, VHDX_##severity, VHDX_LOSS_##loss, VHDX_MENDED_##mended, section, \
+	 text,	 mend},
 #include "base/problems.def"
 #undef PROBLEM
 };
@@ -30,12 +31,27 @@ const struct vhdx_problem *vhdx_problem_at(size_t index)
 	return index < ARRAY_SIZE(problems) ? &problems[index] : NULL;
 }
 
+enum row {
+#define PROBLEM(number, name, severity, loss, mended, section, text, mend) ROW_##name,
+#include "base/problems.def"
+#undef PROBLEM
+};
+
+/* One more than the row of each number; a damaged BAT asks for a row 67 million times. */
+static const uint8_t row_of[] = {
+#define PROBLEM(number, name, severity, loss, mended, section, text, mend) \
+	[number] = ROW_##name + 1,
+#include "base/problems.def"
+#undef PROBLEM
+};
+
+_Static_assert(ARRAY_SIZE(problems) < UINT8_MAX, "rows fit into row_of");
+
 const struct vhdx_problem *vhdx_get_problem(unsigned number)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(problems); i++)
-		if (problems[i].number == number)
-			return &problems[i];
-	return NULL;
+	if (number >= ARRAY_SIZE(row_of) || !row_of[number])
+		return NULL;
+	return &problems[row_of[number] - 1];
 }
 
 int vhdx_problem_errno(enum problem problem)

@@ -11,7 +11,8 @@
 
 enum problem {
 	NO_PROBLEM = 0,
-#define PROBLEM(number, name, severity, section, text, mend) PROBLEM_##name = (number),
+#define PROBLEM(number, name, severity, loss, mended, section, text, mend) \
+	PROBLEM_##name = (number),
 #include "base/problems.def"
 #undef PROBLEM
 };

@@ -49,6 +49,9 @@ enum rule {
 	/* Merging into a parent */
 	RULE_LINK_BOTH,	   /* while a merge runs, the child names the DataWriteGuid of before too */
 	RULE_LINK_DURABLE, /* the child names the new one durably before the parent's header has it */
+	/* Repair */
+	RULE_UNDO_FIRST, /* the undo file is durable before the image changes */
+	RULE_UNDO_LAST,	 /* it says that the repair ended when the image is durable */
 	RULES,
 };
 

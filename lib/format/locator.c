@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/guid.h"
 #include "base/utf16.h"
 #include "format/locator.h"
 
@@ -72,6 +73,8 @@ static int decode_pair(const void *buf, size_t size, unsigned index, char **text
 	struct string_place value =
 		place_of("value", index, disk->value_offset, disk->value_length);
 	struct locator_pair *pair = &locator->pairs[index];
+
+	locator->has_odd_place |= (key.offset | value.offset) & 1;
 	int ret = decode_string(buf, size, &key, text, &pair->key, ret_fault);
 
 	if (!ret)
@@ -154,6 +157,84 @@ const char *vhdx_locator_get(const struct locator *locator, const char *key)
 		if (!strcmp(locator->pairs[i].key, key))
 			return locator->pairs[i].value;
 	return NULL;
+}
+
+bool vhdx_locator_has_linkage(const struct locator *locator)
+{
+	const char *linkage = vhdx_locator_get(locator, KEY_LINKAGE);
+	struct vhdx_guid guid;
+
+	return linkage && !vhdx_guid_parse(linkage, &guid);
+}
+
+bool vhdx_locator_has_path(const struct locator *locator)
+{
+	return vhdx_locator_get(locator, KEY_RELATIVE_PATH) ||
+	       vhdx_locator_get(locator, KEY_VOLUME_PATH) ||
+	       vhdx_locator_get(locator, KEY_WIN32_PATH);
+}
+
+bool vhdx_locator_is_usable(const struct locator *locator)
+{
+	return guid_equal(&locator->type, &LOCATOR_TYPE_VHDX) &&
+	       vhdx_locator_has_linkage(locator) && vhdx_locator_has_path(locator);
+}
+
+static bool same_string(const void *buf, size_t size, struct le32 a, struct le16 a_length,
+			struct le32 b, struct le16 b_length)
+{
+	size_t length = le16_get(a_length);
+
+	return length == le16_get(b_length) && range_within(le32_get(a), length, size) &&
+	       range_within(le32_get(b), length, size) &&
+	       !memcmp((const char *)buf + le32_get(a), (const char *)buf + le32_get(b), length);
+}
+
+static bool same_pair(const void *buf, size_t size, const struct locator_pair_disk *a,
+		      const struct locator_pair_disk *b)
+{
+	return same_string(buf, size, a->key_offset, a->key_length, b->key_offset, b->key_length) &&
+	       same_string(buf, size, a->value_offset, a->value_length, b->value_offset,
+			   b->value_length);
+}
+
+static bool repeats_another(const void *buf, size_t size, unsigned index)
+{
+	const struct locator_pair_disk *pairs = pairs_of(buf);
+
+	for (unsigned i = 0; i < index; i++)
+		if (same_pair(buf, size, &pairs[i], &pairs[index]))
+			return true;
+	return false;
+}
+
+/* Strings may share bytes with the table, which then cannot change. */
+static bool strings_are_behind_table(const void *buf, unsigned count)
+{
+	const struct locator_pair_disk *pairs = pairs_of(buf);
+	size_t end = sizeof(struct locator_disk) + count * sizeof(*pairs);
+
+	for (unsigned i = 0; i < count; i++)
+		if (le32_get(pairs[i].key_offset) < end || le32_get(pairs[i].value_offset) < end)
+			return false;
+	return true;
+}
+
+bool vhdx_locator_drop_repeat(void *buf, size_t size)
+{
+	struct locator_disk *disk = buf;
+	struct locator_pair_disk *pairs = (struct locator_pair_disk *)(disk + 1);
+	unsigned count = le16_get(disk->key_value_count);
+	unsigned index = 1;
+
+	while (index < count && !repeats_another(buf, size, index))
+		index++;
+	if (index >= count || !strings_are_behind_table(buf, count))
+		return false;
+	memmove(&pairs[index], &pairs[index + 1], (count - index - 1) * sizeof(*pairs));
+	memset(&pairs[count - 1], 0, sizeof(*pairs));
+	disk->key_value_count = le16_from((uint16_t)(count - 1));
+	return true;
 }
 
 /* Appends @text at *@used as UTF-16; its length must fit the table's 16 bits. */

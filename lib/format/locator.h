@@ -21,6 +21,7 @@ struct locator {
 	struct vhdx_guid type;
 	uint16_t reserved;
 	unsigned count;
+	bool has_odd_place; /* a string begins at an odd offset */
 	struct locator_pair *pairs;
 	char *text; /* where the strings are */
 	size_t text_size;
@@ -37,6 +38,22 @@ void vhdx_locator_free(struct locator *locator);
 
 /* The value of @key, or NULL. */
 const char *vhdx_locator_get(const struct locator *locator, const char *key);
+
+/* Something to know the parent by. */
+bool vhdx_locator_has_linkage(const struct locator *locator);
+
+/* Something to find the parent by. */
+bool vhdx_locator_has_path(const struct locator *locator);
+
+/* Both, and it is of the type that is known. */
+bool vhdx_locator_is_usable(const struct locator *locator);
+
+/*
+ * Takes out of the table of an item of @size bytes, of which the decoder said PROBLEM_LOCATOR_DUPLICATE, the
+ * first pair that repeats one before it, key and value. The strings stay where they are. False: there is
+ * none, or strings lie in the table.
+ */
+bool vhdx_locator_drop_repeat(void *buf, size_t size);
 
 /* Encodes pairs; *ret_size is the item's length. -EILSEQ, or -ENAMETOOLONG when @size is too small. */
 int vhdx_locator_encode(const struct locator_pair *pairs, unsigned count, void *ret_buf,

@@ -38,6 +38,13 @@ enum known_item vhdx_known_item(const struct vhdx_guid *id)
 	return (enum known_item)item;
 }
 
+const char *vhdx_item_name(const struct metadata_item *item, char text[VHDX_GUID_TEXT_SIZE])
+{
+	enum known_item known = known_item_of(item);
+
+	return known < KNOWN_ITEMS ? vhdx_item_rules[known].name : vhdx_guid_text(&item->id, text);
+}
+
 int vhdx_metadata_table_decode(const void *buf, size_t size, struct metadata_table *ret_table)
 {
 	const struct metadata_table_disk *disk = buf;

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 
+#include "base/arith.h"
 #include "format/ondisk.h"
 
 struct metadata_item {
@@ -54,6 +55,41 @@ extern const struct item_rule vhdx_item_rules[KNOWN_ITEMS];
 
 /* Which known item has that id, or KNOWN_ITEMS. */
 enum known_item vhdx_known_item(const struct vhdx_guid *id);
+
+static inline bool item_is_user(const struct metadata_item *item)
+{
+	return item->flags & ITEM_IS_USER;
+}
+
+/* KNOWN_ITEMS: none of the system's that are known. */
+static inline enum known_item known_item_of(const struct metadata_item *item)
+{
+	return item_is_user(item) ? KNOWN_ITEMS : vhdx_known_item(&item->id);
+}
+
+/* For messages: what it is called, or its GUID, in @text. */
+const char *vhdx_item_name(const struct metadata_item *item, char text[VHDX_GUID_TEXT_SIZE]);
+
+static inline uint64_t item_end(const struct metadata_item *item)
+{
+	return (uint64_t)item->offset + item->length;
+}
+
+static inline bool block_size_is_valid(uint32_t size)
+{
+	return is_power_of_two(size) && size >= MIN_BLOCK_SIZE && size <= MAX_BLOCK_SIZE;
+}
+
+static inline bool sector_size_is_valid(uint32_t size)
+{
+	return size == 512 || size == 4096;
+}
+
+/* @sector_size is valid. */
+static inline bool disk_size_is_valid(uint64_t size, uint32_t sector_size)
+{
+	return size && size <= MAX_DISK_SIZE && is_aligned(size, sector_size);
+}
 
 struct file_parameters {
 	uint32_t block_size;

@@ -8,47 +8,43 @@
 #include <stdio.h>
 
 #include "meta/batcheck.h"
+#include "meta/batloss.h"
+#include "meta/batrules.h"
+#include "meta/batspace.h"
 #include "store/io.h"
-#include "meta/bitmap.h"
-
-#define MAX_NAMED_OVERLAPS 16 /* for more, the search for the other party would take too long */
 
 struct bat_check {
 	struct image *image;
-	struct space_map space;
-	uint64_t chunk;		/* that partial_block is in */
-	uint64_t partial_block; /* its first PARTIALLY_PRESENT block, or NO_BLOCK */
-	bool has_bitmap;	/* an entry for the bitmap of that chunk was seen */
-	unsigned overlaps;
+	struct bat_space space;
+	struct bat_loss loss;
+	uint64_t chunk;	 /* the one at hand */
+	bool has_bitmap; /* an entry for its bitmap was seen */
 	bool padding_reported;
 	bool far_reported;
+	uint64_t data_start; /* of the file, what was last seen to be on storage */
+	uint64_t data_end;
 	struct bat_counts counts;
 };
 
-#define NO_BLOCK UINT64_MAX
+/* A payload entry, and what its faults cost. */
+struct payload {
+	uint64_t index;
+	struct bat_ruling ruling;
+	struct guest_part part;
+	struct block_loss loss;
+};
 
 static uint64_t entry_place(const struct bat_check *check, uint64_t index)
 {
-	return check->image->bat.file_offset + index * BAT_ENTRY_SIZE;
+	return bat_entry_place(check->image, index);
 }
 
-/* Part of the disk that a block is. */
-static uint64_t guest_offset(const struct bat_check *check, uint64_t block)
-{
-	return block * check->image->geometry.block_size;
-}
-
-static uint64_t guest_length(const struct bat_check *check, uint64_t block)
-{
-	const struct geometry *g = &check->image->geometry;
-
-	return min_u64(g->block_size, g->virtual_size - guest_offset(check, block));
-}
-
-__attribute__((format(printf, 5, 6))) static void report_block(struct bat_check *check,
-							       enum problem problem, uint64_t index,
-							       uint64_t block, const char *format,
-							       ...)
+/* Of the block, @part is affected. */
+__attribute__((format(printf, 5, 6))) static void report_part(struct bat_check *check,
+							      const struct payload *payload,
+							      enum problem problem,
+							      const struct guest_part *part,
+							      const char *format, ...)
 {
 	char text[300] = "";
 	va_list args;
@@ -58,237 +54,286 @@ __attribute__((format(printf, 5, 6))) static void report_block(struct bat_check 
 		vsnprintf(text, sizeof(text), format, args);
 		va_end(args);
 	}
-	vhdx_image_report_guest(check->image, problem, entry_place(check, index),
-				guest_offset(check, block), guest_length(check, block),
-				"BAT: block %" PRIu64 " %s", block, text);
+	vhdx_image_report_guest(check->image, problem, entry_place(check, payload->index), part,
+				"BAT: block %" PRIu64 " %s", payload->ruling.number, text);
 }
 
-/* ---- who else has that space ---- */
+/* All of the block is affected, and @loss_bytes of it are the cost. */
+#define report_block(check, payload, problem, loss, ...) \
+	report_part(check, payload, problem, \
+		    &(struct guest_part){(payload)->part.offset, (payload)->part.length, loss}, \
+		    __VA_ARGS__)
 
-struct owner_search {
-	const struct bat_check *check;
-	uint64_t not_index; /* the one that asks */
-	uint64_t offset;
-	char *text;
-	size_t size;
-};
+/* ---- space of entries ---- */
 
-static bool is_placed(unsigned state)
+static void check_far(struct bat_check *check, uint64_t index, uint64_t offset, uint64_t length)
 {
-	return state == BLOCK_FULLY_PRESENT || state == BLOCK_PARTIALLY_PRESENT ||
-	       state == BLOCK_UNMAPPED || state == BLOCK_UNDEFINED;
-}
-
-static int match_entry(void *opaque, uint64_t index, uint64_t entry)
-{
-	struct owner_search *search = opaque;
-	const struct geometry *g = &search->check->image->geometry;
-	bool bitmap = bat_index_is_bitmap(g, index);
-	uint64_t length = bitmap ? BITMAP_BLOCK_SIZE : g->block_size;
-	uint64_t offset = bat_entry_offset(entry);
-
-	if (index == search->not_index || !offset || search->offset < offset ||
-	    search->offset - offset >= length ||
-	    !(bitmap ? bat_entry_state(entry) == BITMAP_PRESENT
-		     : is_placed(bat_entry_state(entry))))
-		return 0;
-	snprintf(search->text, search->size, "%s %" PRIu64,
-		 bitmap ? "the bitmap of chunk" : "block",
-		 bitmap ? bat_chunk_of_index(g, index) : bat_block_of_index(g, index));
-	return 1;
-}
-
-static bool name_fixed_owner(const struct image *image, uint64_t offset, char *text, size_t size)
-{
-	char guid[VHDX_GUID_TEXT_SIZE];
-	const char *name = NULL;
-
-	if (offset < HEADER_SECTION_SIZE)
-		name = "the header section";
-	else if (image->current != NO_HEADER &&
-		 ranges_meet(offset, MIB, image->log.offset, image->log.length))
-		name = "the log";
-	else if (ranges_meet(offset, MIB, image->bat.file_offset, image->bat.length))
-		name = "the BAT region";
-	else if (ranges_meet(offset, MIB, image->metadata.file_offset, image->metadata.length))
-		name = "the metadata region";
-	for (uint32_t i = 0; i < image->region_count && !name; i++)
-		if (ranges_meet(offset, MIB, image->regions[i].file_offset,
-				image->regions[i].length))
-			name = vhdx_guid_text(&image->regions[i].guid, guid);
-	if (name)
-		snprintf(text, size, "%s", name);
-	return name != NULL;
-}
-
-static void name_owner(struct bat_check *check, uint64_t index, uint64_t offset, char *text,
-		       size_t size)
-{
-	struct owner_search search = {check, index, offset, text, size};
-
-	snprintf(text, size, "another structure");
-	if (name_fixed_owner(check->image, offset, text, size) ||
-	    check->overlaps++ >= MAX_NAMED_OVERLAPS)
+	if (offset / MIB + length / MIB <= MAX_MAPPED_FILE / MIB || check->far_reported)
 		return;
-	/* Should this read of the BAT fail, so will the check's own, which says so. */
-	(void)vhdx_bat_walk(check->image, false, match_entry, &search, NULL, NULL);
-}
-
-/* Marks the space of an entry; text of the one that it overlaps, or false. */
-static bool take_space(struct bat_check *check, uint64_t index, uint64_t offset, uint64_t length,
-		       char *text, size_t size)
-{
-	uint64_t where;
-
-	if (offset / MIB + length / MIB > MAX_MAPPED_FILE / MIB && !check->far_reported) {
-		check->far_reported = true;
-		vhdx_image_report(check->image, PROBLEM_SPACE_TOO_FAR, entry_place(check, index),
-				  "BAT: an entry names file offset %#" PRIx64
-				  " (overlaps are found up to %#" PRIx64 ")",
-				  offset, (uint64_t)MAX_MAPPED_FILE);
-	}
-	if (!vhdx_space_map_mark(&check->space, offset, length, &where))
-		return false;
-	name_owner(check, index, where, text, size);
-	return true;
+	check->far_reported = true;
+	vhdx_image_report(check->image, PROBLEM_SPACE_TOO_FAR, entry_place(check, index),
+			  "BAT: an entry names file offset %#" PRIx64 " (expected at most %#" PRIx64
+			  ", up to where overlaps are found)",
+			  offset, (uint64_t)MAX_MAPPED_FILE);
 }
 
 /* ---- payload entries ---- */
 
-static void check_place(struct bat_check *check, uint64_t index, uint64_t block, uint64_t entry)
+/*
+ * Might it be that the file was longer once? Other places behind its end are damaged entries: all that
+ * the disk can hold does not reach so far.
+ */
+static bool is_cut_off(const struct image *image, uint64_t offset)
+{
+	const struct geometry *g = &image->geometry;
+	uint64_t end = image_view_size(image);
+
+	return offset >= end && offset - end <= g->blocks * g->block_size + g->chunks * MIB;
+}
+
+static void report_outside(struct bat_check *check, struct payload *payload)
 {
 	const struct image *image = check->image;
-	uint64_t offset = bat_entry_offset(entry);
-	uint64_t size = image->geometry.block_size;
-	char other[64];
+	uint64_t offset = payload->ruling.offset;
+	uint64_t lost = payload->ruling.is_anchor ? 0 : payload->part.length;
 
-	if (offset < HEADER_SECTION_SIZE || offset >= image_view_size(image)) {
-		report_block(check, PROBLEM_BLOCK_PLACE, index, block,
-			     "is at %#" PRIx64 " (expected within the file's %#" PRIx64
-			     " bytes, behind the first MiB)",
-			     offset, image_view_size(image));
-		return;
+	report_block(check, payload, PROBLEM_BLOCK_PLACE, lost,
+		     "is at %#" PRIx64 " (expected within the file's %#" PRIx64
+		     " bytes, behind the first MiB)",
+		     offset, image_view_size(image));
+	payload->loss.lost = lost;
+	if (lost && is_cut_off(image, offset)) {
+		check->counts.cut_blocks++;
+		check->counts.cut_bytes += lost;
 	}
-	if (!range_within(offset, size, image_view_size(image)))
-		report_block(check, PROBLEM_BLOCK_SHORT, index, block,
-			     "at %#" PRIx64 " goes on behind the end of the file (%#" PRIx64
-			     "): the missing part reads as zeros",
-			     offset, image_view_size(image));
-	if (take_space(check, index, offset, min_u64(size, image_end(image) - offset), other,
-		       sizeof(other)))
-		report_block(check, PROBLEM_BLOCK_OVERLAP, index, block,
-			     "at %#" PRIx64 " overlaps %s (expected space of its own)", offset,
-			     other);
 }
 
-static void note_partial(struct bat_check *check, uint64_t block)
-{
-	if (check->partial_block == NO_BLOCK)
-		check->partial_block = block;
-}
-
-static void check_payload(struct bat_check *check, uint64_t index, uint64_t entry)
+/* What of the block lies behind the end of the file, and before the disk's end. */
+static void report_short(struct bat_check *check, struct payload *payload)
 {
 	const struct image *image = check->image;
-	uint64_t block = bat_block_of_index(&image->geometry, index);
-	unsigned state = bat_entry_state(entry);
-	uint64_t offset = bat_entry_offset(entry);
+	uint64_t offset = payload->ruling.offset;
+	uint64_t held = image_view_size(image) - offset;
+	struct guest_part part = {0};
+
+	if (held < payload->part.length && !payload->ruling.is_anchor) {
+		part.offset = payload->part.offset + held;
+		part.length = payload->part.length - held;
+		part.loss_bytes = part.length;
+	}
+	report_part(check, payload, PROBLEM_BLOCK_SHORT, &part,
+		    "at %#" PRIx64
+		    " goes on behind the end of the file (expected to end by %#" PRIx64
+		    "): the missing part reads as zeros",
+		    offset, image_view_size(image));
+	payload->loss.lost = part.loss_bytes;
+	check->counts.cut_blocks += part.loss_bytes != 0;
+	check->counts.cut_bytes += part.loss_bytes;
+}
+
+static int take_payload_space(struct bat_check *check, struct payload *payload)
+{
+	uint64_t offset = payload->ruling.offset;
+	uint64_t length = payload->ruling.space;
+	bool anchor = payload->ruling.is_anchor;
+	enum space_use use;
+	struct space_owner owner;
+
+	check_far(check, payload->index, offset, length);
+	int ret = vhdx_bat_space_take(&check->space, payload->index, offset, length, anchor, &use,
+				      &owner);
+
+	if (ret || use == SPACE_FREE)
+		return ret;
+	uint64_t doubtful = anchor || use == SPACE_OF_ANCHOR ? 0 : payload->part.length;
+
+	report_block(check, payload, PROBLEM_BLOCK_OVERLAP, doubtful,
+		     "at %#" PRIx64 " overlaps %s (expected space of its own)", offset, owner.name);
+	payload->loss.doubtful = doubtful - min_u64(doubtful, payload->loss.lost);
+	return 0;
+}
+
+static int check_place(struct bat_check *check, struct payload *payload)
+{
+	if (payload->ruling.place_fault == PROBLEM_BLOCK_PLACE)
+		report_outside(check, payload);
+	if (payload->ruling.place_fault == PROBLEM_BLOCK_SHORT)
+		report_short(check, payload);
+	return payload->ruling.space ? take_payload_space(check, payload) : 0;
+}
+
+static void check_state(struct bat_check *check, struct payload *payload)
+{
+	const struct bat_ruling *ruling = &payload->ruling;
+
+	switch (ruling->state_fault) {
+	case PROBLEM_BLOCK_STATE:
+		payload->loss.lost = payload->part.length;
+		report_block(check, payload, PROBLEM_BLOCK_STATE, payload->loss.lost,
+			     "has state 4 (expected 0 to 3, 6 or 7)");
+		break;
+	case PROBLEM_BLOCK_STATE_5:
+		report_block(check, payload, PROBLEM_BLOCK_STATE_5, 0,
+			     "has state 5 (expected 0 to 3, 6 or 7)");
+		break;
+	case PROBLEM_BLOCK_LEFTOVER_OFFSET:
+		report_block(check, payload, PROBLEM_BLOCK_LEFTOVER_OFFSET, 0,
+			     "has state %u and file offset %#" PRIx64 " (expected 0)",
+			     ruling->state, ruling->offset);
+		break;
+	case PROBLEM_BLOCK_PARTIAL_ALONE:
+		report_block(
+			check, payload, PROBLEM_BLOCK_PARTIAL_ALONE, 0,
+			"is PARTIALLY_PRESENT on a disk without a parent (expected FULLY_PRESENT)");
+		break;
+	default:
+		break;
+	}
+}
+
+static int check_payload(struct bat_check *check, uint64_t index, uint64_t entry,
+			 const struct bat_ruling *ruling)
+{
+	const struct geometry *g = &check->image->geometry;
+	bool partial = ruling->state == BLOCK_PARTIALLY_PRESENT && image_has_parent(check->image);
+	struct payload payload = {index, *ruling, vhdx_guest_part(g, ruling->number), {0}};
 
 	if (bat_entry_reserved(entry))
-		report_block(check, PROBLEM_ENTRY_RESERVED, index, block,
+		report_block(check, &payload, PROBLEM_ENTRY_RESERVED, 0,
 			     "has reserved bits %#" PRIx64 " set (expected 0)",
 			     bat_entry_reserved(entry));
-	if (state == BLOCK_RESERVED_4 || state == BLOCK_UNMAPPED_OLD)
-		report_block(check,
-			     state == BLOCK_RESERVED_4 ? PROBLEM_BLOCK_STATE
-						       : PROBLEM_BLOCK_STATE_5,
-			     index, block, "has state %u (expected 0 to 3, 6 or 7)", state);
-	if ((state == BLOCK_NOT_PRESENT || state == BLOCK_ZERO) && offset)
-		report_block(check, PROBLEM_BLOCK_LEFTOVER_OFFSET, index, block,
-			     "has state %u and file offset %#" PRIx64 " (expected 0)", state,
-			     offset);
-	if (state == BLOCK_PARTIALLY_PRESENT && !image_has_parent(image))
-		report_block(
-			check, PROBLEM_BLOCK_PARTIAL_ALONE, index, block,
-			"is PARTIALLY_PRESENT on a disk without a parent (expected FULLY_PRESENT)");
-	else if (state == BLOCK_PARTIALLY_PRESENT)
-		note_partial(check, block);
-	bool present = state == BLOCK_FULLY_PRESENT || state == BLOCK_PARTIALLY_PRESENT;
+	check_state(check, &payload);
+	check->counts.present += ruling->present;
+	int ret = check_place(check, &payload);
 
-	check->counts.present += present;
-	if (present || (is_placed(state) && offset))
-		check_place(check, index, block, entry);
+	if (partial || payload.loss.lost || payload.loss.doubtful)
+		vhdx_bat_loss_add(&check->loss, g, ruling->number, &payload.loss, partial);
+	return ret;
 }
 
 /* ---- sector bitmap entries ---- */
 
-static void report_missing_bitmap(struct bat_check *check)
+__attribute__((format(printf, 4, 5))) static void report_bitmap(struct bat_check *check,
+								enum problem problem,
+								const struct guest_part *part,
+								const char *format, ...)
 {
 	uint64_t index = bat_index_of_bitmap(&check->image->geometry, check->chunk);
+	uint64_t count = check->loss.partial.count;
+	char text[400] = "";
+	va_list args;
 
-	report_block(check, PROBLEM_BITMAP_MISSING, index, check->partial_block,
-		     "is PARTIALLY_PRESENT, and chunk %" PRIu64
-		     " has no sector bitmap (expected one)",
-		     check->chunk);
-}
-
-static void check_bitmap_place(struct bat_check *check, uint64_t index, uint64_t chunk,
-			       uint64_t entry)
-{
-	struct image *image = check->image;
-	uint64_t offset = bat_entry_offset(entry);
-	char other[64];
-
-	if (!vhdx_bitmap_entry_is_usable(image, entry)) {
-		vhdx_image_report(image, PROBLEM_BITMAP_PLACE, entry_place(check, index),
-				  "BAT: the bitmap of chunk %" PRIu64 " is at %#" PRIx64
-				  " (expected within the file's %#" PRIx64
-				  " bytes, behind the first MiB)",
-				  chunk, offset, image_view_size(image));
-		return;
+	if (!vhdx_image_told_enough(check->image, problem)) {
+		va_start(args, format);
+		vsnprintf(text, sizeof(text), format, args);
+		va_end(args);
 	}
-	if (take_space(check, index, offset, BITMAP_BLOCK_SIZE, other, sizeof(other)))
-		vhdx_image_report(image, PROBLEM_BITMAP_OVERLAP, entry_place(check, index),
-				  "BAT: the bitmap of chunk %" PRIu64 " at %#" PRIx64
-				  " overlaps %s (expected space of its own)",
-				  chunk, offset, other);
+	vhdx_image_report_guest(check->image, problem, entry_place(check, index), part,
+				"BAT: %s; %" PRIu64 " block%s need%s it", text, count,
+				count == 1 ? "" : "s", count == 1 ? "s" : "");
 }
 
-static void check_bitmap(struct bat_check *check, uint64_t index, uint64_t entry)
+/* The bitmap cannot be read, and so neither can the partial blocks of its chunk. */
+static struct guest_part lose_bitmap(struct bat_check *check)
+{
+	vhdx_bat_loss_bitmap(&check->loss, true);
+	return check->loss.partial.part;
+}
+
+/* What is in doubt when the bitmap and @owner have the same space: the partial blocks of the chunk, or the owner. */
+static struct guest_part doubt_bitmap(struct bat_check *check, enum space_use use,
+				      const struct space_owner *owner)
+{
+	struct guest_part part = check->loss.partial.part;
+
+	if (use == SPACE_OF_ANCHOR) {
+		part.loss_bytes = 0;
+		return part;
+	}
+	vhdx_bat_loss_bitmap(&check->loss, false);
+	if (part.length || !owner->part.length)
+		return part;
+	check->loss.doubtful_bytes += owner->part.length;
+	part = owner->part;
+	part.loss_bytes = part.length;
+	return part;
+}
+
+static int check_bitmap_place(struct bat_check *check, uint64_t index,
+			      const struct bat_ruling *ruling)
+{
+	enum space_use use;
+	struct space_owner owner;
+
+	if (ruling->place_fault) {
+		struct guest_part part = lose_bitmap(check);
+
+		report_bitmap(check, ruling->place_fault, &part,
+			      "the bitmap of chunk %" PRIu64 " is at %#" PRIx64
+			      " (expected within the file's %#" PRIx64
+			      " bytes, behind the first MiB)",
+			      ruling->number, ruling->offset, image_view_size(check->image));
+		check->counts.cut_bitmaps +=
+			is_cut_off(check->image, ruling->offset + BITMAP_BLOCK_SIZE);
+		return 0;
+	}
+	check_far(check, index, ruling->offset, ruling->space);
+	int ret = vhdx_bat_space_take(&check->space, index, ruling->offset, ruling->space, false,
+				      &use, &owner);
+
+	if (ret || use == SPACE_FREE)
+		return ret;
+	struct guest_part part = doubt_bitmap(check, use, &owner);
+
+	report_bitmap(check, PROBLEM_BITMAP_OVERLAP, &part,
+		      "the bitmap of chunk %" PRIu64 " at %#" PRIx64
+		      " overlaps %s (expected space of its own)",
+		      ruling->number, ruling->offset, owner.name);
+	return 0;
+}
+
+static void check_bitmap_state(struct bat_check *check, uint64_t index,
+			       const struct bat_ruling *ruling)
 {
 	struct image *image = check->image;
-	uint64_t chunk = bat_chunk_of_index(&image->geometry, index);
-	unsigned state = bat_entry_state(entry);
+	uint64_t place = entry_place(check, index);
 
-	if (bat_entry_reserved(entry))
-		vhdx_image_report(image, PROBLEM_ENTRY_RESERVED, entry_place(check, index),
+	switch (ruling->state_fault) {
+	case PROBLEM_BITMAP_ENTRY_ALONE:
+		vhdx_image_report(image, ruling->state_fault, place,
 				  "BAT: the bitmap entry of chunk %" PRIu64
-				  " has reserved bits %#" PRIx64 " set (expected 0)",
-				  chunk, bat_entry_reserved(entry));
-	if (!image_has_parent(image)) {
-		if (state != BITMAP_NOT_PRESENT || bat_entry_offset(entry))
-			vhdx_image_report(image, PROBLEM_BITMAP_ENTRY_ALONE,
-					  entry_place(check, index),
-					  "BAT: the bitmap entry of chunk %" PRIu64
-					  " has state %u and file offset %#" PRIx64
-					  " on a disk without a parent (expected 0)",
-					  chunk, state, bat_entry_offset(entry));
-		return;
-	}
-	if (state == BITMAP_PRESENT) {
-		check->has_bitmap = true;
-		check_bitmap_place(check, index, chunk, entry);
-	} else if (state != BITMAP_NOT_PRESENT) {
-		vhdx_image_report(image, PROBLEM_BITMAP_STATE, entry_place(check, index),
+				  " has state %u and file offset %#" PRIx64
+				  " on a disk without a parent (expected 0)",
+				  ruling->number, ruling->state, ruling->offset);
+		break;
+	case PROBLEM_BITMAP_STATE:
+		vhdx_image_report(image, ruling->state_fault, place,
 				  "BAT: the bitmap entry of chunk %" PRIu64
 				  " has state %u (expected 0 or 6)",
-				  chunk, state);
-	} else if (bat_entry_offset(entry)) {
-		vhdx_image_report(image, PROBLEM_BITMAP_LEFTOVER_OFFSET, entry_place(check, index),
+				  ruling->number, ruling->state);
+		break;
+	case PROBLEM_BITMAP_LEFTOVER_OFFSET:
+		vhdx_image_report(image, ruling->state_fault, place,
 				  "BAT: the bitmap entry of chunk %" PRIu64
 				  " is not present and has file offset %#" PRIx64 " (expected 0)",
-				  chunk, bat_entry_offset(entry));
+				  ruling->number, ruling->offset);
+		break;
+	default:
+		break;
 	}
+}
+
+static int check_bitmap(struct bat_check *check, uint64_t index, uint64_t entry,
+			const struct bat_ruling *ruling)
+{
+	if (bat_entry_reserved(entry))
+		vhdx_image_report(check->image, PROBLEM_ENTRY_RESERVED, entry_place(check, index),
+				  "BAT: the bitmap entry of chunk %" PRIu64
+				  " has reserved bits %#" PRIx64 " set (expected 0)",
+				  ruling->number, bat_entry_reserved(entry));
+	check_bitmap_state(check, index, ruling);
+	check->has_bitmap = ruling->present;
+	return ruling->present ? check_bitmap_place(check, index, ruling) : 0;
 }
 
 /* A chunk's bitmap entry comes behind its blocks, so at the next chunk all of it has been seen. */
@@ -296,21 +341,24 @@ static void enter_chunk(struct bat_check *check, uint64_t chunk)
 {
 	if (chunk == check->chunk)
 		return;
-	if (check->partial_block != NO_BLOCK && !check->has_bitmap)
-		report_missing_bitmap(check);
+	if (check->loss.partial.count && !check->has_bitmap) {
+		struct guest_part part = lose_bitmap(check);
+
+		report_bitmap(check, PROBLEM_BITMAP_MISSING, &part,
+			      "chunk %" PRIu64 " has no sector bitmap (expected one)",
+			      check->chunk);
+	}
 	check->chunk = chunk;
-	check->partial_block = NO_BLOCK;
+	check->loss.partial = (struct partial_blocks){0};
 	check->has_bitmap = false;
 }
 
 static int check_entry(void *opaque, uint64_t index, uint64_t entry)
 {
 	struct bat_check *check = opaque;
-	const struct geometry *g = &check->image->geometry;
-	bool bitmap = bat_index_is_bitmap(g, index);
+	struct bat_ruling ruling = vhdx_bat_rule(check->image, index, entry);
 
-	/* The last chunk of a child has entries for blocks that its disk does not have. */
-	if (index >= g->entries || (!bitmap && bat_block_of_index(g, index) >= g->blocks)) {
+	if (ruling.kind == BAT_PADDING) {
 		if (!check->padding_reported)
 			vhdx_image_report(
 				check->image, PROBLEM_BAT_PADDING, entry_place(check, index),
@@ -319,46 +367,38 @@ static int check_entry(void *opaque, uint64_t index, uint64_t entry)
 		check->padding_reported = true;
 		return 0;
 	}
-	enter_chunk(check, bat_chunk_of_index(g, index));
-	if (bitmap)
-		check_bitmap(check, index, entry);
-	else
-		check_payload(check, index, entry);
-	return 0;
+	enter_chunk(check, bat_chunk_of_index(&check->image->geometry, index));
+	return ruling.kind == BAT_BITMAP ? check_bitmap(check, index, entry, &ruling)
+					 : check_payload(check, index, entry, &ruling);
 }
 
 /* ---- the file's space ---- */
 
-/* Overlaps among these have been reported with the regions. */
-static void take_fixed_space(struct bat_check *check)
+/*
+ * Does it take room on storage? If that cannot be told, it does. Gaps are asked about in their order, so what
+ * the last answer said holds for many: a file has up to 64 million of them.
+ */
+static bool takes_room(struct bat_check *check, uint64_t start, uint64_t end)
 {
-	const struct image *image = check->image;
+	uint64_t file_end = image_end(check->image);
 
-	vhdx_space_map_mark(&check->space, 0, HEADER_SECTION_SIZE, NULL);
-	if (image->current != NO_HEADER &&
-	    range_within(image->log.offset, image->log.length, image_end(image)))
-		vhdx_space_map_mark(&check->space, image->log.offset, image->log.length, NULL);
-	for (uint32_t i = 0; i < image->region_count; i++)
-		if (range_within(image->regions[i].file_offset, image->regions[i].length,
-				 image_end(image)))
-			vhdx_space_map_mark(&check->space, image->regions[i].file_offset,
-					    image->regions[i].length, NULL);
-}
+	if (start >= check->data_end) {
+		int ret = vhdx_io_next_data(check->image->view, start, file_end, &check->data_start,
+					    &check->data_end);
 
-/* Does it take room on storage? If that cannot be told, it does. */
-static bool takes_room(const struct image *image, uint64_t start, uint64_t end)
-{
-	uint64_t data_start;
-	uint64_t data_end;
-
-	return vhdx_io_next_data(image->view, start, end, &data_start, &data_end) != -ENXIO;
+		if (ret == -ENXIO)
+			check->data_start = check->data_end = UINT64_MAX;
+		else if (ret)
+			return true;
+	}
+	return check->data_start < end;
 }
 
 static void report_gap(struct bat_check *check, uint64_t start, uint64_t end)
 {
 	struct image *image = check->image;
 
-	if (!takes_room(image, start, end)) {
+	if (!takes_room(check, start, end)) {
 		vhdx_image_report(image, PROBLEM_SPACE_UNUSED, start,
 				  "file: nothing refers to %" PRIu64 " bytes at %#" PRIx64
 				  ", which take no room",
@@ -378,12 +418,12 @@ static void report_gap(struct bat_check *check, uint64_t start, uint64_t end)
 static void report_gaps(struct bat_check *check)
 {
 	struct image *image = check->image;
-	uint64_t end = min_u64(image_end(image), check->space.mebibytes * MIB);
+	uint64_t end = min_u64(image_end(image), check->space.taken.mebibytes * MIB);
 	uint64_t at = 0;
 
 	while (!image->has_fault) {
-		uint64_t start = vhdx_space_map_find(&check->space, at, false);
-		uint64_t next = vhdx_space_map_find(&check->space, start, true);
+		uint64_t start = vhdx_space_map_find(&check->space.taken, at, false);
+		uint64_t next = vhdx_space_map_find(&check->space.taken, start, true);
 
 		if (start >= end)
 			return;
@@ -402,21 +442,23 @@ static void report_gaps(struct bat_check *check)
 int vhdx_check_bat(struct image *image, vhdx_progress_fn *progress, void *opaque,
 		   struct bat_counts *ret_counts, struct space_map *ret_space)
 {
-	struct bat_check check = {.image = image, .partial_block = NO_BLOCK};
-	int ret = vhdx_space_map_init(&check.space, image_end(image));
+	struct bat_check check = {.image = image};
+	int ret = vhdx_bat_space_open(&check.space, image);
 
-	if (ret)
-		return ret;
-	take_fixed_space(&check);
-	ret = vhdx_bat_walk(image, true, check_entry, &check, progress, opaque);
+	if (!ret)
+		ret = vhdx_bat_walk(image, true, check_entry, &check, progress, opaque);
 	if (!ret) {
 		enter_chunk(&check, image->geometry.chunks);
 		report_gaps(&check);
+		check.counts.lost_bytes = check.loss.lost_bytes;
+		check.counts.doubtful_bytes = check.loss.doubtful_bytes;
+		check.counts.lost_blocks = check.loss.lost_blocks;
 		*ret_counts = check.counts;
 	}
-	if (!ret && ret_space)
-		*ret_space = check.space;
-	else
-		vhdx_space_map_free(&check.space);
+	if (!ret && ret_space) {
+		*ret_space = check.space.taken;
+		check.space.taken = (struct space_map){0};
+	}
+	vhdx_bat_space_close(&check.space);
 	return ret;
 }

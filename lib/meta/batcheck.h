@@ -9,6 +9,12 @@
 struct bat_counts {
 	uint64_t present; /* payload blocks that have space in the file */
 	uint64_t leaked_bytes;
+	uint64_t lost_bytes;	 /* of the disk: cannot be read, or read as zeros ... */
+	uint64_t doubtful_bytes; /* ... or may be wrong; no byte is in both */
+	uint64_t lost_blocks;	 /* payload blocks with lost bytes */
+	uint64_t cut_blocks;	 /* payload blocks all or partly behind the file's end ... */
+	uint64_t cut_bytes;	 /* ... and what of the disk is there */
+	uint64_t cut_bitmaps;	 /* sector bitmap blocks there */
 };
 
 /*

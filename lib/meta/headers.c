@@ -127,24 +127,16 @@ int vhdx_headers_check_number(const struct image *image, unsigned updates)
 		image->current + 1, number, updates);
 }
 
-int vhdx_headers_update(struct image *image, const struct header *contents)
+int vhdx_headers_put(struct image *image, unsigned slot, const struct header *contents,
+		     uint64_t number)
 {
-	const struct header *current = &image->headers[image->current];
-	unsigned slot = !image->current;
 	struct header next = *contents;
 	uint8_t disk[HEADER_SIZE];
-	int ret = vhdx_headers_check_number(image, 1);
 
-	if (ret)
-		return ret;
-
-	next.sequence_number = current->sequence_number + 1;
+	next.sequence_number = number;
 	vhdx_header_encode(&next, disk, sizeof(disk));
-	if (image->header_unflushed && OBEYS(RULE_OTHER_HEADER_DURABLE))
-		ret = vhdx_image_flush(image);
-	if (ret)
-		return ret;
-	ret = vhdx_io_write(image->file, disk, sizeof(disk), header_offset(slot));
+	int ret = vhdx_io_write(image->file, disk, sizeof(disk), header_offset(slot));
+
 	if (ret)
 		return vhdx_fail_io(ret, image->name, header_offset(slot),
 				    "header %u cannot be written", slot + 1);
@@ -153,4 +145,16 @@ int vhdx_headers_update(struct image *image, const struct header *contents)
 	image->header_unflushed = true;
 	image->log = (struct log_place){next.log_offset, next.log_length, next.log_guid};
 	return 0;
+}
+
+int vhdx_headers_update(struct image *image, const struct header *contents)
+{
+	int ret = vhdx_headers_check_number(image, 1);
+
+	if (!ret && image->header_unflushed && OBEYS(RULE_OTHER_HEADER_DURABLE))
+		ret = vhdx_image_flush(image);
+	if (ret)
+		return ret;
+	return vhdx_headers_put(image, !image->current, contents,
+				image->headers[image->current].sequence_number + 1);
 }

@@ -13,6 +13,13 @@
  */
 int vhdx_headers_update(struct image *image, const struct header *contents);
 
+/*
+ * Writes @contents under the sequence number @number into @slot, whatever stands there, and makes that one
+ * current: for a file without readers, where neither header has to be kept. As the storage fails.
+ */
+int vhdx_headers_put(struct image *image, unsigned slot, const struct header *contents,
+		     uint64_t number);
+
 /* -EUCLEAN unless the sequence number can grow by that many updates: for who must not stop half way. */
 int vhdx_headers_check_number(const struct image *image, unsigned updates);
 

@@ -58,8 +58,7 @@ bool vhdx_image_told_enough(struct image *image, enum problem problem)
 }
 
 static void report_text(struct image *image, enum problem problem, uint64_t offset,
-			uint64_t guest_offset, uint64_t guest_length, const char *format,
-			va_list args)
+			const struct guest_part *part, const char *format, va_list args)
 {
 	char text[512] = "";
 	struct vhdx_finding finding = {
@@ -68,8 +67,9 @@ static void report_text(struct image *image, enum problem problem, uint64_t offs
 		.file = image->name,
 		.offset = offset,
 		.text = text,
-		.guest_offset = guest_offset,
-		.guest_length = guest_length,
+		.guest_offset = part->offset,
+		.guest_length = part->length,
+		.loss_bytes = part->loss_bytes,
 	};
 	unsigned *told = told_count(image, finding.problem);
 
@@ -84,20 +84,21 @@ static void report_text(struct image *image, enum problem problem, uint64_t offs
 void vhdx_image_report(struct image *image, enum problem problem, uint64_t offset,
 		       const char *format, ...)
 {
+	const struct guest_part none = {0};
 	va_list args;
 
 	va_start(args, format);
-	report_text(image, problem, offset, 0, 0, format, args);
+	report_text(image, problem, offset, &none, format, args);
 	va_end(args);
 }
 
 void vhdx_image_report_guest(struct image *image, enum problem problem, uint64_t offset,
-			     uint64_t guest_offset, uint64_t guest_length, const char *format, ...)
+			     const struct guest_part *part, const char *format, ...)
 {
 	va_list args;
 
 	va_start(args, format);
-	report_text(image, problem, offset, guest_offset, guest_length, format, args);
+	report_text(image, problem, offset, part, format, args);
 	va_end(args);
 }
 
@@ -320,6 +321,8 @@ int vhdx_image_load(struct image *image, const char *name, const struct vhdx_io 
 		ret = vhdx_image_load_regions(image);
 	if (!ret)
 		ret = vhdx_image_load_items(image);
+	if (!ret)
+		vhdx_image_check_windows(image);
 	return ret;
 }
 

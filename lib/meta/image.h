@@ -72,6 +72,9 @@ struct image {
 
 	uint64_t memory; /* bytes that this image keeps, for the chain's limit */
 
+	unsigned
+		cut_structures; /* log and regions that are behind the file's end, or go on there */
+
 	bool has_fault;		       /* it must not be opened ... */
 	struct kept_error fault;       /* ... for this reason, the first found */
 	bool is_locked;		       /* it must not be written before repair ... */
@@ -99,10 +102,17 @@ bool vhdx_image_told_enough(struct image *image, enum problem problem);
 void vhdx_image_report(struct image *image, enum problem problem, uint64_t offset,
 		       const char *format, ...) __attribute__((format(printf, 4, 5)));
 
+/* A part of the disk that a problem affects. */
+struct guest_part {
+	uint64_t offset;
+	uint64_t length;
+	uint64_t loss_bytes; /* in it, that the problem costs */
+};
+
 /* As vhdx_image_report, for a problem that affects a part of the disk. */
 void vhdx_image_report_guest(struct image *image, enum problem problem, uint64_t offset,
-			     uint64_t guest_offset, uint64_t guest_length, const char *format, ...)
-	__attribute__((format(printf, 6, 7)));
+			     const struct guest_part *part, const char *format, ...)
+	__attribute__((format(printf, 5, 6)));
 
 static inline bool image_has_parent(const struct image *image)
 {
@@ -155,5 +165,8 @@ int vhdx_image_reserve(const struct image *image, uint64_t offset, uint64_t leng
 int vhdx_image_load_headers(struct image *image);
 int vhdx_image_load_regions(struct image *image);
 int vhdx_image_load_items(struct image *image);
+
+/* Reports what Microsoft's parser is known to refuse (F 11.4), and no other rule: of items and log. */
+void vhdx_image_check_windows(struct image *image);
 
 #endif

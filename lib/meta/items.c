@@ -4,44 +4,20 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/cleanup.h"
 #include "base/guid.h"
-#include "meta/image.h"
+#include "meta/itemplaces.h"
 #include "store/io.h"
 
-static uint64_t entry_offset(const struct image *image, unsigned index)
-{
-	return image->metadata.file_offset + offsetof(struct metadata_table_disk, entries) +
-	       index * sizeof(struct metadata_entry_disk);
-}
-
-static bool is_user(const struct metadata_item *item)
-{
-	return item->flags & ITEM_IS_USER;
-}
-
-static const char *item_name(const struct metadata_item *item, char text[VHDX_GUID_TEXT_SIZE])
-{
-	enum known_item known = is_user(item) ? KNOWN_ITEMS : vhdx_known_item(&item->id);
-
-	return known < KNOWN_ITEMS ? vhdx_item_rules[known].name : vhdx_guid_text(&item->id, text);
-}
-
-/* Behind the table, in the region, and in the file, which may end inside the region. */
-static bool lies_in_region(const struct image *image, const struct metadata_item *item)
-{
-	return item->offset >= METADATA_TABLE_SIZE && item->length <= MAX_ITEM_LENGTH &&
-	       range_within(item->offset, item->length, image->metadata.length) &&
-	       range_within(image->metadata.file_offset + item->offset, item->length,
-			    image_view_size(image));
-}
+#define VOLUME_PREFIX "\\\\?\\Volume{"
 
 static void check_known_item(struct image *image, unsigned index, enum known_item known)
 {
 	const struct metadata_item *item = &image->items[index];
 	const struct item_rule *rule = &vhdx_item_rules[known];
-	uint64_t at = entry_offset(image, index);
+	uint64_t at = item_entry_offset(image, index);
 
 	if (!rule->length && !item->length) {
 		vhdx_image_report(image, PROBLEM_ITEM_LENGTH, at,
@@ -55,7 +31,7 @@ static void check_known_item(struct image *image, unsigned index, enum known_ite
 				  item->length, rule->length);
 		return;
 	}
-	if (!lies_in_region(image, item)) {
+	if (!vhdx_item_lies_in_region(image, item)) {
 		vhdx_image_report(
 			image, PROBLEM_ITEM_PLACE, at,
 			"metadata: %s is %u bytes at %#x of its region (expected behind the table, "
@@ -63,7 +39,8 @@ static void check_known_item(struct image *image, unsigned index, enum known_ite
 			rule->name, item->length, item->offset, image->metadata.length);
 		return;
 	}
-	if ((item->flags & ITEM_ALL_FLAGS) != rule->flags)
+	if ((item->flags & ITEM_ALL_FLAGS & ~ITEM_IS_VIRTUAL_DISK) !=
+	    (rule->flags & ~ITEM_IS_VIRTUAL_DISK))
 		vhdx_image_report(image, PROBLEM_ITEM_FLAGS_UNUSUAL, at,
 				  "metadata: %s has flags %#x (%#x is usual)", rule->name,
 				  item->flags, rule->flags);
@@ -74,7 +51,7 @@ static void check_known_item(struct image *image, unsigned index, enum known_ite
 static void check_unknown_item(struct image *image, unsigned index, const char *name)
 {
 	const struct metadata_item *item = &image->items[index];
-	uint64_t at = entry_offset(image, index);
+	uint64_t at = item_entry_offset(image, index);
 
 	if (guid_equal(&item->id, &ITEM_INCOMPLETE_MARKER))
 		vhdx_image_report(image, PROBLEM_ITEM_INCOMPLETE_FILE, at,
@@ -88,7 +65,7 @@ static void check_unknown_item(struct image *image, unsigned index, const char *
 	if (guid_is_zero(&item->id))
 		vhdx_image_report(image, PROBLEM_ITEM_ZERO_ID, at,
 				  "metadata: entry %u has no ItemId (expected a GUID)", index);
-	if (item->length ? !lies_in_region(image, item) : item->offset != 0)
+	if (item->length ? !vhdx_item_lies_in_region(image, item) : item->offset != 0)
 		vhdx_image_report(
 			image,
 			item->length ? PROBLEM_ITEM_UNKNOWN_PLACE : PROBLEM_ITEM_EMPTY_OFFSET, at,
@@ -102,21 +79,21 @@ static void check_item(struct image *image, unsigned index)
 {
 	const struct metadata_item *item = &image->items[index];
 	char text[VHDX_GUID_TEXT_SIZE];
-	const char *name = item_name(item, text);
-	enum known_item known = is_user(item) ? KNOWN_ITEMS : vhdx_known_item(&item->id);
+	const char *name = vhdx_item_name(item, text);
+	enum known_item known = known_item_of(item);
 
 	for (unsigned i = 0; i < index; i++)
 		if (guid_equal(&image->items[i].id, &item->id) &&
-		    is_user(&image->items[i]) == is_user(item)) {
+		    item_is_user(&image->items[i]) == item_is_user(item)) {
 			vhdx_image_report(
-				image, PROBLEM_ITEM_DUPLICATE, entry_offset(image, index),
+				image, PROBLEM_ITEM_DUPLICATE, item_entry_offset(image, index),
 				"metadata: item %s stands in the table twice (expected once)",
 				name);
 			return;
 		}
 	if ((item->flags & ~ITEM_ALL_FLAGS) || item->reserved)
 		vhdx_image_report(
-			image, PROBLEM_ITEM_FLAGS, entry_offset(image, index),
+			image, PROBLEM_ITEM_FLAGS, item_entry_offset(image, index),
 			"metadata: item %s has flags %#x and %#x in its reserved field (expected no reserved "
 			"bits)",
 			name, item->flags, item->reserved);
@@ -126,42 +103,15 @@ static void check_item(struct image *image, unsigned index)
 		check_unknown_item(image, index, name);
 }
 
-static int compare_items(const void *a, const void *b)
+static int report_overlap(void *opaque, unsigned first, unsigned second)
 {
-	const struct metadata_item *x = *(const struct metadata_item *const *)a;
-	const struct metadata_item *y = *(const struct metadata_item *const *)b;
+	struct image *image = opaque;
+	char text[2][VHDX_GUID_TEXT_SIZE];
 
-	return (x->offset > y->offset) - (x->offset < y->offset);
-}
-
-/* In order of place, each against the one before that reaches furthest. */
-static int check_item_overlaps(struct image *image)
-{
-	auto_free const struct metadata_item **sorted =
-		calloc(image->item_count + 1u, sizeof(*sorted));
-	const struct metadata_item *furthest = NULL;
-	unsigned count = 0;
-
-	if (!sorted)
-		return vhdx_fail_memory();
-	for (unsigned i = 0; i < image->item_count; i++)
-		if (image->items[i].length)
-			sorted[count++] = &image->items[i];
-	qsort(sorted, count, sizeof(*sorted), compare_items);
-	for (unsigned i = 0; i < count; i++) {
-		const struct metadata_item *item = sorted[i];
-		char text[2][VHDX_GUID_TEXT_SIZE];
-		uint64_t end = (uint64_t)item->offset + item->length;
-
-		if (furthest && item->offset < (uint64_t)furthest->offset + furthest->length)
-			vhdx_image_report(
-				image, PROBLEM_ITEM_OVERLAP,
-				entry_offset(image, (unsigned)(item - image->items)),
-				"metadata: items %s and %s overlap (expected each in a place of its own)",
-				item_name(furthest, text[0]), item_name(item, text[1]));
-		if (!furthest || end > (uint64_t)furthest->offset + furthest->length)
-			furthest = item;
-	}
+	vhdx_image_report(image, PROBLEM_ITEM_OVERLAP, item_entry_offset(image, second),
+			  "metadata: items %s and %s overlap (expected each in a place of its own)",
+			  vhdx_item_name(&image->items[first], text[0]),
+			  vhdx_item_name(&image->items[second], text[1]));
 	return 0;
 }
 
@@ -176,7 +126,7 @@ static int decode_items(struct image *image, const void *buf)
 	image->memory += image->item_count * sizeof(*image->items);
 	for (unsigned i = 0; i < image->item_count; i++) {
 		vhdx_metadata_item_decode(buf, METADATA_TABLE_SIZE, i, &image->items[i]);
-		users += is_user(&image->items[i]);
+		users += item_is_user(&image->items[i]);
 	}
 	for (unsigned i = 0; i < image->item_count; i++)
 		check_item(image, i);
@@ -185,7 +135,7 @@ static int decode_items(struct image *image, const void *buf)
 			image, PROBLEM_ITEM_COUNT, image->metadata.file_offset,
 			"metadata: %u items are marked as the user's (expected at most %u)", users,
 			MAX_USER_ITEMS);
-	return check_item_overlaps(image);
+	return vhdx_items_walk_overlaps(image->items, image->item_count, report_overlap, image);
 }
 
 static int load_table(struct image *image)
@@ -247,7 +197,7 @@ static int read_item(struct image *image, enum known_item known, void *ret_value
 static void report_missing(struct image *image, enum known_item known, enum problem problem)
 {
 	for (unsigned i = 0; i < image->item_count; i++)
-		if (!is_user(&image->items[i]) &&
+		if (!item_is_user(&image->items[i]) &&
 		    guid_equal(&image->items[i].id, &vhdx_item_rules[known].id))
 			return;
 	vhdx_image_report(image, problem, image->metadata.file_offset,
@@ -279,8 +229,7 @@ static int load_parameters(struct image *image, bool *ret_usable)
 	vhdx_file_parameters_decode(&disk, sizeof(disk), &image->parameters);
 	uint32_t block_size = image->parameters.block_size;
 
-	if (!is_power_of_two(block_size) || block_size < MIN_BLOCK_SIZE ||
-	    block_size > MAX_BLOCK_SIZE) {
+	if (!block_size_is_valid(block_size)) {
 		vhdx_image_report(
 			image, PROBLEM_BLOCK_SIZE, at,
 			"metadata: BlockSize is %u (expected a power of two from 1 to 256 MiB)",
@@ -297,11 +246,6 @@ static int load_parameters(struct image *image, bool *ret_usable)
 	return 0;
 }
 
-static bool is_sector_size(uint32_t size)
-{
-	return size == 512 || size == 4096;
-}
-
 /* Leaves *ret_size alone and *ret_usable false when the item is not there. */
 static int load_sector_size(struct image *image, enum known_item known, uint32_t *ret_size,
 			    bool *ret_usable)
@@ -312,7 +256,7 @@ static int load_sector_size(struct image *image, enum known_item known, uint32_t
 	if (ret || !*ret_usable)
 		return ret;
 	*ret_size = le32_get(disk);
-	if (!is_sector_size(*ret_size)) {
+	if (!sector_size_is_valid(*ret_size)) {
 		vhdx_image_report(image, PROBLEM_SECTOR_SIZE, image->known_items[known].offset,
 				  "metadata: %s is %u (expected 512 or 4096)",
 				  vhdx_item_rules[known].name, *ret_size);
@@ -359,11 +303,10 @@ static int load_disk_size(struct image *image, bool *ret_usable)
 		return ret;
 	}
 	image->virtual_size = le64_get(disk);
-	uint32_t sector = is_sector_size(image->logical_sector_size) ? image->logical_sector_size
-								     : 512;
+	uint32_t sector =
+		sector_size_is_valid(image->logical_sector_size) ? image->logical_sector_size : 512;
 
-	if (!image->virtual_size || image->virtual_size > MAX_DISK_SIZE ||
-	    !is_aligned(image->virtual_size, sector)) {
+	if (!disk_size_is_valid(image->virtual_size, sector)) {
 		vhdx_image_report(image, PROBLEM_DISK_SIZE,
 				  image->known_items[VIRTUAL_DISK_SIZE].offset,
 				  "metadata: VirtualDiskSize is %" PRIu64
@@ -411,20 +354,37 @@ static void make_geometry(struct image *image)
 	image->known |= VHDX_KNOWN_GEOMETRY;
 }
 
+/* Allowed, or of no account; Windows minds the last. */
+static void check_locator_habits(struct image *image, uint64_t at)
+{
+	const struct locator *locator = &image->locator;
+	const char *second = vhdx_locator_get(locator, KEY_LINKAGE_2);
+	const char *volume = vhdx_locator_get(locator, KEY_VOLUME_PATH);
+	struct vhdx_guid guid;
+
+	if (second && vhdx_guid_parse(second, &guid))
+		vhdx_image_report(image, PROBLEM_LOCATOR_LINKAGE_2, at,
+				  "parent locator: " KEY_LINKAGE_2 " is %.64s (a GUID is usual)",
+				  second);
+	if (volume && strncasecmp(volume, VOLUME_PREFIX, strlen(VOLUME_PREFIX)) != 0)
+		vhdx_image_report(image, PROBLEM_LOCATOR_VOLUME_PATH, at,
+				  "parent locator: " KEY_VOLUME_PATH " is %.100s (" VOLUME_PREFIX
+				  "GUID} before the path is usual)",
+				  volume);
+	if (locator->has_odd_place)
+		vhdx_image_report(
+			image, PROBLEM_LOCATOR_ODD_PLACE, at,
+			"parent locator: a string begins at an odd offset (expected even ones)");
+}
+
 /* Is there a path to the parent, and what to know it by? */
 static bool check_locator(struct image *image, uint64_t at)
 {
 	const struct locator *locator = &image->locator;
 	const char *linkage = vhdx_locator_get(locator, KEY_LINKAGE);
-	bool has_path = vhdx_locator_get(locator, KEY_RELATIVE_PATH) ||
-			vhdx_locator_get(locator, KEY_VOLUME_PATH) ||
-			vhdx_locator_get(locator, KEY_WIN32_PATH);
-	struct vhdx_guid guid;
 	char text[VHDX_GUID_TEXT_SIZE];
-	bool has_linkage = linkage && !vhdx_guid_parse(linkage, &guid);
-	bool has_type = guid_equal(&locator->type, &LOCATOR_TYPE_VHDX);
 
-	if (!has_type)
+	if (!guid_equal(&locator->type, &LOCATOR_TYPE_VHDX))
 		vhdx_image_report(image, PROBLEM_LOCATOR_TYPE, at,
 				  "parent locator: type %s is unknown",
 				  vhdx_guid_text(&locator->type, text));
@@ -433,14 +393,15 @@ static bool check_locator(struct image *image, uint64_t at)
 				  at + offsetof(struct locator_disk, reserved),
 				  "parent locator: the reserved field is %#x (expected 0)",
 				  locator->reserved);
-	if (!has_linkage)
+	if (!vhdx_locator_has_linkage(locator))
 		vhdx_image_report(image, PROBLEM_LOCATOR_LINKAGE, at,
 				  "parent locator: " KEY_LINKAGE " is %.64s (expected a GUID)",
 				  linkage ? linkage : "missing");
-	if (!has_path)
+	if (!vhdx_locator_has_path(locator))
 		vhdx_image_report(image, PROBLEM_LOCATOR_NO_PATH, at,
 				  "parent locator: no path (expected at least one of three)");
-	return has_type && has_linkage && has_path;
+	check_locator_habits(image, at);
+	return vhdx_locator_is_usable(locator);
 }
 
 static int load_locator(struct image *image)

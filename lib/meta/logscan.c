@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/crc32c.h"
 #include "base/error.h"
+#include "base/guid.h"
 #include "meta/logscan.h"
 #include "store/io.h"
 
@@ -171,11 +172,25 @@ static int find_span(struct log_reader *reader, uint64_t position, struct log_sp
 			.sequence_number = entry.sequence_number,
 			.flushed_file_offset = entry.flushed_file_offset,
 			.last_file_offset = entry.last_file_offset,
+			.guid = entry.log_guid,
 		};
 	return error;
 }
 
-static int find_spans(struct log_reader *reader, struct log_scan *scan)
+/* @place is the reader's log, taken to be of the session of the entry that may be at @position. */
+static int join_session(struct log_reader *reader, uint64_t position, struct log_place *place)
+{
+	int ret = 0;
+	const struct log_entry_disk *disk =
+		(const void *)vhdx_log_reader_sector(reader, position, &ret);
+
+	if (!ret)
+		place->guid = disk->log_guid;
+	return ret;
+}
+
+/* @place is NULL, or the reader's log, for entries of any session. */
+static int find_spans(struct log_reader *reader, struct log_place *place, struct log_scan *scan)
 {
 	uint64_t position = 0;
 	uint64_t data_end = 0;
@@ -187,7 +202,10 @@ static int find_spans(struct log_reader *reader, struct log_scan *scan)
 
 		if (ret || position >= reader->log->length)
 			return ret;
-		ret = find_span(reader, position, &span, &found);
+		if (place)
+			ret = join_session(reader, position, place);
+		if (!ret)
+			ret = find_span(reader, position, &span, &found);
 		if (!ret && found)
 			ret = append_span(scan, &span);
 		if (ret)
@@ -283,7 +301,7 @@ int vhdx_log_scan(const struct vhdx_io *io, const struct log_place *log, struct 
 
 	if (ret)
 		return ret;
-	ret = find_spans(&reader, &scan);
+	ret = find_spans(&reader, NULL, &scan);
 	vhdx_log_reader_close(&reader);
 	if (!ret)
 		ret = find_active(&scan, log->length);
@@ -291,6 +309,99 @@ int vhdx_log_scan(const struct vhdx_io *io, const struct log_place *log, struct 
 		vhdx_log_scan_free(&scan);
 	else
 		*ret_scan = scan;
+	return ret;
+}
+
+static int compare_sessions(const void *a, const void *b)
+{
+	const struct log_span *x = a;
+	const struct log_span *y = b;
+	int order = memcmp(&x->guid, &y->guid, sizeof(x->guid));
+
+	return order ? order : (x->position > y->position) - (x->position < y->position);
+}
+
+/* The session of which @spans are, as if it were alone in the log. */
+static int visit_session(const struct log_place *log, struct log_span *spans, size_t count,
+			 log_session_visitor *visit, void *opaque)
+{
+	struct log_scan scan = {.spans = spans, .count = count};
+	struct log_place session = *log;
+	int ret = find_active(&scan, log->length);
+
+	session.guid = spans->guid;
+	if (!ret)
+		ret = visit(opaque, &session, &scan);
+	free(scan.active);
+	return ret;
+}
+
+int vhdx_log_walk_sessions(const struct vhdx_io *io, const struct log_place *log,
+			   log_session_visitor *visit, void *opaque)
+{
+	struct log_scan all = {0};
+	struct log_place place = *log;
+	struct log_reader reader = {0};
+	size_t end;
+	int ret = vhdx_log_reader_open(io, &place, &reader);
+
+	if (ret)
+		return ret;
+	ret = find_spans(&reader, &place, &all);
+	vhdx_log_reader_close(&reader);
+	if (!ret && all.count)
+		qsort(all.spans, all.count, sizeof(*all.spans), compare_sessions);
+	for (size_t i = 0; i < all.count && !ret; i = end) {
+		for (end = i + 1;
+		     end < all.count && guid_equal(&all.spans[end].guid, &all.spans[i].guid);)
+			end++;
+		ret = visit_session(log, &all.spans[i], end - i, visit, opaque);
+	}
+	vhdx_log_scan_free(&all);
+	return ret;
+}
+
+/* The file offset of a place in the log, counted on over its end. */
+static uint64_t log_to_file(const struct log_place *log, uint64_t position)
+{
+	return log->offset + position % log->length;
+}
+
+/* The entry was found valid, so its descriptors decode. */
+int vhdx_log_walk_changes(struct log_reader *reader, const struct log_span *span,
+			  logged_change_visitor *visit, void *opaque)
+{
+	struct log_entry entry = {.sequence_number = span->sequence_number};
+	uint64_t sectors = log_descriptor_sectors(span->descriptor_count);
+	uint64_t data = span->position + sectors * LOG_SECTOR_SIZE;
+	int ret = 0;
+
+	for (uint64_t s = 0; s < sectors && !ret; s++) {
+		uint64_t position = span->position + s * LOG_SECTOR_SIZE;
+		const uint8_t *sector = vhdx_log_reader_sector(reader, position, &ret);
+		uint32_t count;
+
+		if (!sector)
+			return ret;
+		const struct log_descriptor_disk *disk =
+			vhdx_log_descriptors(sector, s, span->descriptor_count, &count);
+
+		for (uint32_t i = 0; i < count && !ret; i++) {
+			struct logged_change change = {
+				.descriptor_at = log_to_file(reader->log, position) +
+						 (uint64_t)((const uint8_t *)&disk[i] - sector),
+				.sector_at = log_to_file(reader->log, data),
+			};
+
+			if (vhdx_log_descriptor_decode(&disk[i], sizeof(disk[i]), reader->log,
+						       &entry, &change.descriptor))
+				return vhdx_fail(-EIO, NO_PROBLEM, NULL,
+						 log_to_file(reader->log, position),
+						 "the log changed while it was read");
+			ret = visit(opaque, &change);
+			data += change.descriptor.is_zero ? 0 : LOG_SECTOR_SIZE;
+		}
+	}
 	return ret;
 }
 

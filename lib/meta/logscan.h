@@ -14,6 +14,7 @@ struct log_span {
 	uint64_t sequence_number;
 	uint64_t flushed_file_offset;
 	uint64_t last_file_offset;
+	struct vhdx_guid guid; /* of its session */
 };
 
 struct log_scan {
@@ -25,6 +26,17 @@ struct log_scan {
 
 /* Reads the whole log of at most MAX_LOG_LENGTH, in time linear in it. -ENOMEM, or as the storage fails. */
 int vhdx_log_scan(const struct vhdx_io *io, const struct log_place *log, struct log_scan *ret_scan);
+
+/* Told of one session: what vhdx_log_scan finds for its LogGuid, valid during the call. Not 0 ends the walk. */
+typedef int log_session_visitor(void *opaque, const struct log_place *session,
+				const struct log_scan *scan);
+
+/*
+ * Visits every session of which valid entries are left in a log, whatever the GUID of @log. Errors are
+ * the visitor's, -ENOMEM, or as the storage fails.
+ */
+int vhdx_log_walk_sessions(const struct vhdx_io *io, const struct log_place *log,
+			   log_session_visitor *visit, void *opaque);
 
 /* Descriptors of the active sequence. */
 uint64_t vhdx_log_scan_changes(const struct log_scan *scan);
@@ -50,5 +62,22 @@ const uint8_t *vhdx_log_reader_sector(struct log_reader *reader, uint64_t positi
 /* The descriptor sector @index of an entry begins with that descriptor; *ret_count of them follow. */
 const struct log_descriptor_disk *vhdx_log_descriptors(const uint8_t *sector, uint64_t index,
 						       uint32_t total, uint32_t *ret_count);
+
+/* A change that an entry makes. */
+struct logged_change {
+	struct log_descriptor descriptor;
+	uint64_t descriptor_at; /* in the file */
+	uint64_t sector_at;	/* in the file, of its data sector */
+};
+
+/* Another value than 0 ends the walk, which returns it. */
+typedef int logged_change_visitor(void *opaque, const struct logged_change *change);
+
+/*
+ * Visits the changes of a valid entry, in their order. -EIO when the log changed since it was found
+ * valid; or as the storage or the visitor fails.
+ */
+int vhdx_log_walk_changes(struct log_reader *reader, const struct log_span *span,
+			  logged_change_visitor *visit, void *opaque);
 
 #endif

@@ -9,10 +9,8 @@
 
 #include "base/cleanup.h"
 #include "base/guid.h"
+#include "meta/itemplaces.h"
 #include "meta/newitems.h"
-
-/* As those of a new image. */
-#define ITEM_ALIGNMENT 8u
 
 /* A value is logged in pieces that one change holds; it may begin within a page. */
 #define PIECE ((PATCH_PAGES - 1) * PAGE_SIZE)
@@ -22,11 +20,9 @@ _Static_assert(TABLE_PAGES <= PATCH_PAGES, "one change holds the table");
 
 /* The items as they will be. */
 struct new_table {
-	const struct image *image;
 	struct metadata_item *items; /* with room for every change */
 	unsigned count;
-	uint64_t
-		next; /* behind what was placed last: many items are placed in one go through the region */
+	struct item_room room;
 };
 
 static bool is_same(const struct metadata_item *item, const struct item_change *change)
@@ -43,46 +39,16 @@ static struct metadata_item *find(struct new_table *table, const struct item_cha
 	return NULL;
 }
 
-/* The end of an item of @items that lies in the way of the room; 0 when none does. */
-static uint64_t obstacle(const struct metadata_item *items, unsigned count, uint64_t offset,
-			 uint32_t length)
-{
-	for (unsigned i = 0; i < count; i++)
-		if (ranges_meet(items[i].offset, items[i].length, offset, length))
-			return (uint64_t)items[i].offset + items[i].length;
-	return 0;
-}
-
-/* Room at or behind @offset that neither the items of now take nor those to come; it may be outside the region. */
-static uint64_t room_from(const struct new_table *table, uint64_t offset, uint32_t length)
-{
-	const struct image *image = table->image;
-	uint64_t end;
-
-	do {
-		offset = round_up(offset, ITEM_ALIGNMENT);
-		end = obstacle(image->items, image->item_count, offset, length);
-		if (!end)
-			end = obstacle(table->items, table->count, offset, length);
-		if (end)
-			offset = end;
-	} while (end);
-	return offset;
-}
-
 static int find_room(struct new_table *table, uint32_t length, uint32_t *ret_offset)
 {
-	const struct image *image = table->image;
-	uint64_t offset = room_from(table, table->next, length);
+	const struct image *image = table->room.image;
 
-	if (!range_within(offset, length, image->metadata.length))
-		offset = room_from(table, METADATA_TABLE_SIZE, length);
-	if (!range_within(offset, length, image->metadata.length))
+	table->room.items = table->items;
+	table->room.count = table->count;
+	if (!vhdx_items_find_room(&table->room, length, ret_offset))
 		return vhdx_fail(-ENOSPC, NO_PROBLEM, image->name, image->metadata.file_offset,
 				 "metadata: the region has no room for an item of %u bytes",
 				 length);
-	table->next = offset + length;
-	*ret_offset = (uint32_t)offset;
 	return 0;
 }
 
@@ -121,8 +87,8 @@ static int change_item(struct new_table *table, struct journal *journal, struct 
 		return 0;
 	}
 	if (change->length > MAX_ITEM_LENGTH || (!item && table->count == MAX_ITEMS))
-		return vhdx_fail(-ENOSPC, NO_PROBLEM, table->image->name,
-				 table->image->metadata.file_offset,
+		return vhdx_fail(-ENOSPC, NO_PROBLEM, table->room.image->name,
+				 table->room.image->metadata.file_offset,
 				 "metadata: no place for an item of %u bytes behind %u others "
 				 "(expected at most 1 MiB, and %u items)",
 				 change->length, table->count, MAX_ITEMS);
@@ -145,7 +111,7 @@ static int change_item(struct new_table *table, struct journal *journal, struct 
 static int write_table(const struct new_table *table, struct journal *journal,
 		       struct patch_areas *areas)
 {
-	const struct image *image = table->image;
+	const struct image *image = table->room.image;
 	auto_free uint8_t *bufs = malloc(2 * METADATA_TABLE_SIZE);
 	struct patch patches[TABLE_PAGES];
 	unsigned count = 0;
@@ -168,8 +134,7 @@ static void note_places(struct image *image)
 	memset(image->known_items, 0, sizeof(image->known_items));
 	for (unsigned i = 0; i < image->item_count; i++) {
 		const struct metadata_item *item = &image->items[i];
-		enum known_item known = item->flags & ITEM_IS_USER ? KNOWN_ITEMS
-								   : vhdx_known_item(&item->id);
+		enum known_item known = known_item_of(item);
 
 		if (known < KNOWN_ITEMS)
 			image->known_items[known] = (struct found_item){
@@ -182,10 +147,9 @@ int vhdx_items_change(struct image *image, struct journal *journal, struct patch
 {
 	size_t room = image->item_count + count;
 	struct new_table table = {
-		.image = image,
 		.items = calloc(room + 1, sizeof(*table.items)),
 		.count = image->item_count,
-		.next = METADATA_TABLE_SIZE,
+		.room = {.image = image},
 	};
 	int ret = table.items ? 0 : vhdx_fail_memory();
 

@@ -25,17 +25,13 @@ struct replay {
 	struct fault *fault;
 };
 
-/* The file offset of a place in the log, counted on over its end. */
-static uint64_t log_to_file(const struct log_place *log, uint64_t position)
+static int add_change(void *opaque, const struct logged_change *change)
 {
-	return log->offset + position % log->length;
-}
+	struct replay *replay = opaque;
+	const struct log_descriptor *descriptor = &change->descriptor;
 
-static int add_change(struct replay *replay, const struct log_descriptor *descriptor,
-		      uint64_t descriptor_at, uint64_t sector_at)
-{
 	if (!range_within(descriptor->file_offset, descriptor->length, replay->end))
-		return vhdx_fault_set(replay->fault, PROBLEM_LOG_TARGET, descriptor_at,
+		return vhdx_fault_set(replay->fault, PROBLEM_LOG_TARGET, change->descriptor_at,
 				      "log: an entry changes %" PRIu64 " bytes at %#" PRIx64
 				      " (expected within the %#" PRIx64
 				      " bytes that the log gives the file)",
@@ -43,46 +39,10 @@ static int add_change(struct replay *replay, const struct log_descriptor *descri
 	replay->changes[replay->count++] = (struct overlay_change){
 		.offset = descriptor->file_offset,
 		.length = descriptor->length,
-		.descriptor = descriptor->is_zero ? 0 : descriptor_at,
-		.sector = descriptor->is_zero ? 0 : sector_at,
+		.descriptor = descriptor->is_zero ? 0 : change->descriptor_at,
+		.sector = descriptor->is_zero ? 0 : change->sector_at,
 	};
 	return 0;
-}
-
-/* The entry was found valid, so its descriptors decode. */
-static int add_entry(struct replay *replay, const struct log_span *span)
-{
-	struct log_entry entry = {.sequence_number = span->sequence_number};
-	uint64_t sectors = log_descriptor_sectors(span->descriptor_count);
-	uint64_t data = span->position + sectors * LOG_SECTOR_SIZE;
-	int ret = 0;
-
-	for (uint64_t s = 0; s < sectors && !ret; s++) {
-		uint64_t position = span->position + s * LOG_SECTOR_SIZE;
-		const uint8_t *sector = vhdx_log_reader_sector(&replay->reader, position, &ret);
-		uint32_t count;
-
-		if (!sector)
-			return ret;
-		const struct log_descriptor_disk *disk =
-			vhdx_log_descriptors(sector, s, span->descriptor_count, &count);
-
-		for (uint32_t i = 0; i < count && !ret; i++) {
-			struct log_descriptor descriptor;
-
-			if (vhdx_log_descriptor_decode(&disk[i], sizeof(disk[i]), replay->log,
-						       &entry, &descriptor))
-				return vhdx_fail(-EIO, NO_PROBLEM, NULL,
-						 log_to_file(replay->log, position),
-						 "the log changed while it was read");
-			uint64_t at = log_to_file(replay->log, position) +
-				      (uint64_t)((const uint8_t *)&disk[i] - sector);
-
-			ret = add_change(replay, &descriptor, at, log_to_file(replay->log, data));
-			data += descriptor.is_zero ? 0 : LOG_SECTOR_SIZE;
-		}
-	}
-	return ret;
 }
 
 static int collect_changes(struct replay *replay, const struct log_scan *scan)
@@ -99,7 +59,8 @@ static int collect_changes(struct replay *replay, const struct log_scan *scan)
 	if (!replay->changes)
 		return vhdx_fail_memory();
 	for (size_t i = 0; i < scan->active_count && !ret; i++)
-		ret = add_entry(replay, &scan->spans[scan->active[i]]);
+		ret = vhdx_log_walk_changes(&replay->reader, &scan->spans[scan->active[i]],
+					    add_change, replay);
 	return ret;
 }
 
@@ -114,7 +75,7 @@ int vhdx_replay_view(const struct vhdx_io *io, uint64_t file_size, const struct 
 
 	if (file_size < head->flushed_file_offset)
 		return vhdx_fault_set(
-			ret_fault, PROBLEM_LOG_TRUNCATED_FILE, log_to_file(log, head->position),
+			ret_fault, PROBLEM_LOG_TRUNCATED_FILE, log->offset + head->position,
 			"file is %" PRIu64 " bytes long (expected at least the %" PRIu64
 			" that were flushed, says the log)",
 			file_size, head->flushed_file_offset);

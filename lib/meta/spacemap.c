@@ -42,6 +42,24 @@ bool vhdx_space_map_mark(struct space_map *map, uint64_t offset, uint64_t length
 	return was_marked;
 }
 
+bool vhdx_space_map_meets(const struct space_map *map, uint64_t offset, uint64_t length)
+{
+	uint64_t end = min_u64(map->mebibytes, div_round_up(offset + length, MIB));
+
+	for (uint64_t i = offset / MIB; i < end; i++)
+		if (map->words[i / 64] >> i % 64 & 1)
+			return true;
+	return false;
+}
+
+bool vhdx_space_map_take(struct space_map *map, uint64_t offset, uint64_t length)
+{
+	if (vhdx_space_map_meets(map, offset, length))
+		return false;
+	vhdx_space_map_mark(map, offset, length, NULL);
+	return true;
+}
+
 void vhdx_space_map_clear(struct space_map *map, uint64_t offset, uint64_t length)
 {
 	uint64_t end = min_u64(map->mebibytes, div_round_up(offset + length, MIB));

@@ -24,7 +24,21 @@ void vhdx_space_map_free(struct space_map *map);
 bool vhdx_space_map_mark(struct space_map *map, uint64_t offset, uint64_t length,
 			 uint64_t *ret_where);
 
+/* Marks the range if nothing of it, as far as the map goes, was marked; else marks nothing and returns false. */
+bool vhdx_space_map_take(struct space_map *map, uint64_t offset, uint64_t length);
+
+/* Is a MiB marked that the range touches, as far as the map goes? */
+bool vhdx_space_map_meets(const struct space_map *map, uint64_t offset, uint64_t length);
+
 void vhdx_space_map_clear(struct space_map *map, uint64_t offset, uint64_t length);
+
+/* Is the MiB of that offset marked? None behind the map's end is. */
+static inline bool vhdx_space_map_has(const struct space_map *map, uint64_t offset)
+{
+	uint64_t at = offset >> 20;
+
+	return at < map->mebibytes && map->words[at / 64] >> at % 64 & 1;
+}
 
 /* Makes the map one of @size bytes, unless it is larger already. -ENOMEM. */
 int vhdx_space_map_grow(struct space_map *map, uint64_t size);

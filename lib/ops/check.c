@@ -28,11 +28,22 @@ static int pass_progress(void *opaque, uint64_t done, uint64_t total)
 				       check->bytes_in_all);
 }
 
+static void add_total(const struct check *check, const struct vhdx_finding *finding)
+{
+	size_t row = (size_t)(finding->problem - vhdx_problem_at(0));
+
+	if (!check->options.totals || row >= check->options.total_count)
+		return;
+	check->options.totals[row].findings++;
+	check->options.totals[row].loss_bytes += finding->loss_bytes;
+}
+
 static void count_finding(void *opaque, const struct vhdx_finding *finding)
 {
 	struct check *check = opaque;
 	struct vhdx_check_result *result = &check->result;
 
+	add_total(check, finding);
 	switch (finding->problem->severity) {
 	case VHDX_NOTE:
 		result->notes++;
@@ -74,6 +85,43 @@ static void check_sparse(struct image *image)
 				  allocated, image->file_size);
 }
 
+/*
+ * Log and regions that the file may have held when it was longer: those behind its end, no further than all of them
+ * would reach. Other places are damaged numbers.
+ */
+static unsigned count_cut(const struct image *image)
+{
+	uint64_t end = image_end(image);
+	uint64_t reach = image->log.length;
+	unsigned count = 0;
+
+	for (uint32_t i = 0; i < image->region_count; i++)
+		reach += image->regions[i].length;
+	for (uint32_t i = 0; i < image->region_count; i++)
+		count +=
+			image->regions[i].file_offset < end + reach &&
+			!range_within(image->regions[i].file_offset, image->regions[i].length, end);
+	return count + (image->log.offset < end + reach &&
+			!range_within(image->log.offset, image->log.length, end));
+}
+
+static void add_counts(struct check *check, const struct image *image,
+		       const struct bat_counts *counts)
+{
+	struct vhdx_check_result *result = &check->result;
+	bool none_is_read = image->has_fault;
+
+	result->blocks += image->geometry.blocks;
+	result->present += counts->present;
+	result->leaked_bytes += counts->leaked_bytes;
+	result->lost_bytes += none_is_read ? image->geometry.virtual_size : counts->lost_bytes;
+	result->lost_blocks += none_is_read ? image->geometry.blocks : counts->lost_blocks;
+	result->doubtful_bytes += none_is_read ? 0 : counts->doubtful_bytes;
+	result->cut_blocks += counts->cut_blocks;
+	result->cut_bytes += counts->cut_bytes;
+	result->cut_structures += count_cut(image) + counts->cut_bitmaps;
+}
+
 static int check_image(struct check *check, struct vhdx *disk)
 {
 	struct image image;
@@ -84,12 +132,11 @@ static int check_image(struct check *check, struct vhdx *disk)
 		ret = vhdx_check_bat(&image, check->options.progress ? pass_progress : NULL, check,
 				     &counts, NULL);
 		check->bytes_before += image.bat.length;
-		check->result.blocks += image.geometry.blocks;
-		check->result.present += counts.present;
-		check->result.leaked_bytes += counts.leaked_bytes;
 		if (!ret)
 			check_fixed(&image, &counts);
 	}
+	if (!ret)
+		add_counts(check, &image, &counts);
 	if (!ret && check->options.flags & VHDX_CHECK_WINDOWS)
 		check_sparse(&image);
 	vhdx_image_free(&image);

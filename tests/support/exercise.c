@@ -55,7 +55,8 @@ static void note_finding(void *opaque, const struct vhdx_finding *finding)
 	check_text(exercise, finding->text);
 	if (!finding->problem || !finding->file)
 		complain(exercise, "a finding without problem or file", finding->text);
-	else if (finding->problem->severity >= VHDX_DAMAGE && !exercise->damage[0])
+	else if (finding->problem->severity != VHDX_NOTE &&
+		 finding->problem->severity != VHDX_LEAK && !exercise->damage[0])
 		snprintf(exercise->damage, sizeof(exercise->damage), "%s: %s", finding->file,
 			 finding->text);
 }

@@ -56,7 +56,7 @@ static void add_parameters(struct rng *rng, struct layer *layer, struct table *t
 static size_t add_string(struct rng *rng, uint8_t *item, size_t used, uint8_t *offset_at,
 			 uint8_t *length_at, const char *text)
 {
-	used += rng_chance(rng, 70) ? 0 : rng_below(rng, 40);
+	used += rng_chance(rng, 70) ? 0 : 2 * rng_below(rng, 20);
 	size_t length = put_utf16(item + used, text);
 
 	put_number(offset_at, used, 4);

@@ -236,6 +236,35 @@ static void test_a_key_that_stands_there_twice_is_refused(void **state)
 	check_fault(item, PROBLEM_LOCATOR_DUPLICATE);
 }
 
+static void test_a_pair_that_repeats_another_is_dropped(void **state)
+{
+	const struct item *item = *state;
+	struct locator locator;
+	struct fault fault;
+
+	memcpy(item->bytes + KEY_1, item->bytes + KEY_0, 12);
+	assert_true(vhdx_locator_drop_repeat(item->bytes, item->size));
+	assert_int_equal(vhdx_locator_decode(item->bytes, item->size, &locator, &fault), 0);
+	assert_int_equal(locator.count, 1);
+	assert_string_equal(vhdx_locator_get(&locator, "ab"), "value");
+	vhdx_locator_free(&locator);
+	assert_false(vhdx_locator_drop_repeat(item->bytes, item->size));
+}
+
+static void test_a_pair_with_another_value_is_not_dropped(void **state)
+{
+	const struct item *item = *state;
+	uint8_t *value = malloc(item->size);
+
+	put_number(item->bytes + KEY_1, get_number(item->bytes + KEY_0, 4), 4);
+	put_number(item->bytes + KEY_1 + 8, 4, 2);
+	memcpy(value, item->bytes, item->size);
+	check_fault(item, PROBLEM_LOCATOR_DUPLICATE);
+	assert_false(vhdx_locator_drop_repeat(item->bytes, item->size));
+	assert_memory_equal(item->bytes, value, item->size);
+	free(value);
+}
+
 static void test_256_pairs_are_taken_and_257_are_not(void **state)
 {
 	size_t size = 20 + 257 * 12 + 257 * 6 + 2;
@@ -336,6 +365,8 @@ int main(void)
 		WITH_ITEM(test_a_nul_inside_a_string_is_refused),
 		WITH_ITEM(test_a_string_that_is_no_utf16_is_refused),
 		WITH_ITEM(test_a_key_that_stands_there_twice_is_refused),
+		WITH_ITEM(test_a_pair_that_repeats_another_is_dropped),
+		WITH_ITEM(test_a_pair_with_another_value_is_not_dropped),
 		cmocka_unit_test(test_256_pairs_are_taken_and_257_are_not),
 		cmocka_unit_test(test_strings_may_share_bytes_up_to_1_mib),
 		cmocka_unit_test(test_strings_of_more_than_1_mib_are_refused),
