@@ -46,6 +46,7 @@ extern const struct verb verb_info;
 extern const struct verb verb_map;
 extern const struct verb verb_mount;
 extern const struct verb verb_rebase;
+extern const struct verb verb_repair;
 extern const struct verb verb_replay;
 extern const struct verb verb_resize;
 extern const struct verb verb_serve;

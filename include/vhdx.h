@@ -902,6 +902,188 @@ struct vhdx_resize_options {
 VHDX_API int vhdx_resize(struct vhdx *disk, uint64_t virtual_size,
 			 const struct vhdx_resize_options *options);
 
+/* ---- Repair and salvage ---- */
+
+/** vhdx_repair: do all on a draft beside the image, and change nothing. */
+#define VHDX_REPAIR_DRY_RUN 0x1u
+/** vhdx_repair: discard a log that cannot be replayed. Changes that only the log holds are lost. */
+#define VHDX_REPAIR_DISCARD_LOG 0x2u
+/** vhdx_repair: never make the file sparse. Space that nothing refers to stays lost. */
+#define VHDX_REPAIR_NO_HOLES 0x4u
+/** vhdx_repair, vhdx_undo_repair: write also where the file system has no locks. */
+#define VHDX_REPAIR_NO_LOCK 0x8u
+
+struct vhdx_repair_options {
+	size_t size;
+	uint32_t flags; /**< VHDX_REPAIR_* */
+	/**
+	 * vhdx_repair: where the undo file goes; NULL: the image's path and ".undo". It appears when there is
+	 * something to write, and must not exist, unless a repair of this image that did not end left it: then
+	 * what that repair did is undone first.
+	 */
+	const char *undo_path;
+	/** Told of each fault that was mended, of one problem at most 1000: what was done, and the part of the disk that it costs. */
+	vhdx_finding_fn *mended;
+	/** Told, as vhdx_check would tell, of each fault that is left. May be NULL, as the others. */
+	vhdx_finding_fn *left;
+	vhdx_progress_fn *progress; /**< its unit is not fixed; total may grow */
+	void *opaque;		    /**< for all three */
+	/** vhdx_repair_io: empty storage that receives the undo file. It stays the caller's. */
+	const struct vhdx_io *undo;
+	/** vhdx_repair_io: empty storage for the draft, as large as what changes; stays the caller's. NULL: RAM. */
+	const struct vhdx_io *scratch;
+};
+
+struct vhdx_repair_result {
+	size_t size;
+	uint64_t mended;	 /**< things that were mended */
+	uint64_t left;		 /**< faults (of severity LEAK or more) that are left */
+	uint64_t lost_bytes;	 /**< of the disk, which what was mended costs */
+	uint64_t changed_bytes;	 /**< of the file, written or released */
+	uint64_t released_bytes; /**< of the file, which nothing referred to */
+	int undo_was_used; /**< an earlier repair had not ended: what it did was undone first */
+	int is_written; /**< the file was changed, and the undo file holds what was there before */
+};
+
+/**
+ * Mends what vhdx_check finds in the image at @path, by the rule that the table of problems gives; its
+ * parents are neither read nor changed. All is done on a draft first; then the undo file, which holds what
+ * is overwritten, is made and flushed; then the file is written, in an order in which a crash leaves an
+ * image that a second repair mends as well. Afterwards a check finds nothing but what @left was told, and
+ * a second repair does nothing. The image gets a new FileWriteGuid, and a new DataWriteGuid only when
+ * something reads differently that could be read before (F 2.3).
+ *
+ * While a fatal fault would be left nothing is written: -EUCLEAN (or -ENOTSUP), with that fault as the
+ * error. -EEXIST when the undo file is there already and is not that of an unfinished repair; -EFBIG when
+ * more would change than a draft may hold; -ECANCELED, before anything is written; -EAGAIN, -ENOMEM, or as
+ * the storage fails. @options may be NULL. At most 64 MiB of memory.
+ */
+VHDX_API int vhdx_repair(const char *path, const struct vhdx_repair_options *options,
+			 struct vhdx_repair_result *ret_result);
+
+/** As vhdx_repair, on storage of the caller's own, called @name in messages, which stays his; takes no lock. */
+VHDX_API int vhdx_repair_io(const struct vhdx_io *io, const char *name,
+			    const struct vhdx_repair_options *options,
+			    struct vhdx_repair_result *ret_result);
+
+/**
+ * Puts back what a repair overwrote in the image at @path, from its undo file, byte for byte. Refused with
+ * -EUCLEAN when the undo file is damaged, and with -ESTALE when it is of another file or the image was
+ * changed since. @flags: VHDX_REPAIR_NO_LOCK. The undo file stays. May be called again after a crash.
+ */
+VHDX_API int vhdx_undo_repair(const char *path, const char *undo_path, uint32_t flags);
+
+/** As vhdx_undo_repair, on storage of the caller's own. */
+VHDX_API int vhdx_undo_repair_io(const struct vhdx_io *io, const char *name,
+				 const struct vhdx_io *undo, const char *undo_name);
+
+/** What is known of a range of a salvaged disk. */
+enum vhdx_salvage_kind {
+	VHDX_SALVAGE_ZERO = 0,	  /**< the image says that it is zeros, or holds no block for it */
+	VHDX_SALVAGE_PARENT = 1,  /**< a child's image says that its parent holds it: zeros here */
+	VHDX_SALVAGE_FOUND = 2,	  /**< copied, by structures that were right */
+	VHDX_SALVAGE_GUESSED = 3, /**< copied from a place that was guessed, or to one */
+	VHDX_SALVAGE_LOST = 4,	  /**< zeros, for what was there cannot be had */
+};
+
+/** A range of the disk; neighbours of one kind and one text are one range where they lie so in the file. */
+struct vhdx_salvage_range {
+	size_t size;
+	uint64_t offset; /**< of the disk */
+	uint64_t length;
+	uint64_t file_offset; /**< of what was copied; else VHDX_NO_OFFSET */
+	enum vhdx_salvage_kind kind;
+	const char *text; /**< why it is lost, or what was guessed; else "" */
+};
+
+/** How a property of a ruined image is known. */
+enum vhdx_salvage_how {
+	VHDX_SALVAGE_NOT_KNOWN = 0,    /**< nothing tells */
+	VHDX_SALVAGE_READ = 1,	       /**< the structures that should tell it do */
+	VHDX_SALVAGE_OVERRIDDEN = 2,   /**< the caller gave it */
+	VHDX_SALVAGE_BY_SIGNATURE = 3, /**< by a structure that was searched for */
+	VHDX_SALVAGE_BY_GUESS = 4,     /**< from what is left */
+};
+
+/** With a line of text on it: "guessed from the spacing of blocks". Static; never NULL. */
+struct vhdx_salvage_fact {
+	enum vhdx_salvage_how how;
+	const char *text;
+};
+
+struct vhdx_salvage_result {
+	size_t size;
+	uint64_t virtual_size;
+	uint32_t block_size;
+	uint32_t logical_sector_size;
+	enum vhdx_type type;
+	uint64_t log_offset;	  /**< VHDX_NO_OFFSET when no log was used */
+	uint64_t metadata_offset; /**< VHDX_NO_OFFSET when there is none, as for the BAT */
+	uint64_t bat_offset;
+	/** Bytes cut off before the first one of the file, where that is not the image's: else 0. */
+	uint64_t missing_bytes;
+	struct vhdx_salvage_fact virtual_size_fact;
+	struct vhdx_salvage_fact block_size_fact;
+	struct vhdx_salvage_fact logical_sector_size_fact;
+	struct vhdx_salvage_fact type_fact;
+	struct vhdx_salvage_fact log_fact;
+	struct vhdx_salvage_fact metadata_fact;
+	struct vhdx_salvage_fact bat_fact;
+	/** Of the disk, by kind; in all its size. */
+	uint64_t zero_bytes;
+	uint64_t parent_bytes;
+	uint64_t found_bytes;
+	uint64_t guessed_bytes;
+	uint64_t lost_bytes;
+	uint64_t blocks;      /**< that hold data, or should ... */
+	uint64_t lost_blocks; /**< ... of which something is lost */
+};
+
+/** vhdx_salvage: replace an output that exists. */
+#define VHDX_SALVAGE_FORCE 0x1u
+
+struct vhdx_salvage_options {
+	size_t size;
+	uint32_t flags; /**< VHDX_SALVAGE_* */
+	/** What is given here is not looked for, and not doubted; 0: it is found or guessed. */
+	uint32_t block_size;
+	uint64_t virtual_size;
+	uint32_t logical_sector_size;
+	/** Told of every range of the disk in order; may be NULL. */
+	void (*range)(void *opaque, const struct vhdx_salvage_range *range);
+	vhdx_progress_fn
+		*progress; /**< in bytes of the disk; total is 0 while structures are searched */
+	void *opaque;	   /**< for both */
+};
+
+/**
+ * Copies what can still be read of the ruined image at @path, as a raw disk, to a new sparse file at
+ * @output, which appears whole and durable, or not at all. Nothing needs to be right: headers, region tables,
+ * and metadata are searched for by their signatures, the BAT by its shape and in the log, and what none of
+ * them tells is guessed, which the result and the ranges say. An image that can be opened comes out as
+ * vhdx_convert reads it, with zeros for what its parents hold; but one that has data and a BAT without any
+ * entry counts as one whose BAT is gone. A log that can be replayed is, in memory; another one is
+ * ignored. What the storage cannot read (-EIO) is lost, and not an error.
+ *
+ * @ret_result may be NULL. Returns 0 however little was found, but -ENOTSUP when nothing tells that this
+ * was an image and @options do not give a size; -EEXIST; -EAGAIN when another process has the image open for
+ * writing; -EINVAL, -ENOMEM, -ECANCELED, or as the storage fails. At most 64 MiB of memory; the output
+ * is no larger than 64 TiB, and takes no more space than the disk's blocks.
+ */
+VHDX_API int vhdx_salvage(const char *path, const char *output,
+			  const struct vhdx_salvage_options *options,
+			  struct vhdx_salvage_result *ret_result);
+
+/**
+ * As vhdx_salvage, of storage of the caller's own, called @name in messages (NULL: "(storage)"), to @output,
+ * which is given the disk's size if it can grow, and else must have it; takes no lock, and flushes it at
+ * the end. Both stay the caller's.
+ */
+VHDX_API int vhdx_salvage_io(const struct vhdx_io *io, const char *name,
+			     const struct vhdx_io *output,
+			     const struct vhdx_salvage_options *options,
+			     struct vhdx_salvage_result *ret_result);
+
 #ifdef __cplusplus
 }
 #endif

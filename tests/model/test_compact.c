@@ -47,14 +47,14 @@ static void over_seeds(uint64_t count, enum trial_kind kind, const struct chain_
 static void test_disks_become_as_small_as_they_can(void **state)
 {
 	(void)state;
-	over_seeds(60, TRIAL_BASE, &(struct chain_style){.small_blocks = true}, run_seed);
+	over_seeds(40, TRIAL_BASE, &(struct chain_style){.small_blocks = true}, run_seed);
 	over_seeds(20, TRIAL_BASE, &(struct chain_style){0}, run_seed);
 }
 
 static void test_disks_of_other_makers_become_as_small_as_they_can(void **state)
 {
 	(void)state;
-	over_seeds(120, TRIAL_FOREIGN_BASE, &(struct chain_style){.small_blocks = true}, run_seed);
+	over_seeds(80, TRIAL_FOREIGN_BASE, &(struct chain_style){.small_blocks = true}, run_seed);
 	over_seeds(20, TRIAL_FOREIGN_BASE, &(struct chain_style){0}, run_seed);
 }
 

@@ -6,6 +6,7 @@
 
 A case gets a folder of its own, removed afterwards. It passes unless it raises; Skip skips it. What
 follows the name are requirements: functions that return why the case cannot run here, or None."""
+import itertools
 import os
 import shutil
 import sys
@@ -60,6 +61,21 @@ def whole():
 
 def sampling():
     return max(1, int(os.environ.get("VHDX_TEST_SAMPLING", "1")))
+
+
+def sampled(items, least=1):
+    """Of alike cases, one in so many as VHDX_TEST_SAMPLING says, but @least of them."""
+    items = list(items)
+    return items[::max(1, min(sampling(), len(items) // least))]
+
+
+_turns = itertools.count()
+
+
+def in_turns(items):
+    """All of them, or where cases are sampled a third: other ones at each call."""
+    items, step = list(items), min(sampling(), 3)
+    return items[next(_turns) % step::step]
 
 
 def _one_line(text):
