@@ -14,9 +14,9 @@
 #include "verb.h"
 
 static const struct verb *const verbs[] = {
-	&verb_create,  &verb_info,    &verb_check, &verb_repair, &verb_replay, &verb_map,
-	&verb_convert, &verb_compare, &verb_diff,  &verb_commit, &verb_rebase, &verb_resize,
-	&verb_compact, &verb_dump,    &verb_mount, &verb_serve,
+	&verb_create, &verb_info,    &verb_check,   &verb_repair, &verb_replay, &verb_salvage,
+	&verb_map,    &verb_convert, &verb_compare, &verb_diff,	  &verb_commit, &verb_rebase,
+	&verb_resize, &verb_compact, &verb_dump,    &verb_mount,  &verb_serve,
 };
 
 static void print_usage(FILE *out)

@@ -59,6 +59,18 @@ static const char *const extent_types[] = {
 	[VHDX_EXTENT_PARENT] = "parent",
 };
 
+static const char *const salvage_kinds[] = {
+	[VHDX_SALVAGE_ZERO] = "zero",	[VHDX_SALVAGE_PARENT] = "parent",
+	[VHDX_SALVAGE_FOUND] = "found", [VHDX_SALVAGE_GUESSED] = "guessed",
+	[VHDX_SALVAGE_LOST] = "lost",
+};
+
+static const char *const salvage_hows[] = {
+	[VHDX_SALVAGE_NOT_KNOWN] = "unknown", [VHDX_SALVAGE_READ] = "read",
+	[VHDX_SALVAGE_OVERRIDDEN] = "given",  [VHDX_SALVAGE_BY_SIGNATURE] = "found",
+	[VHDX_SALVAGE_BY_GUESS] = "guessed",
+};
+
 /* A later library may have more values than this command was built with. */
 #define NAME_IN(names, value) ((size_t)(value) < ARRAY_SIZE(names) ? (names)[value] : "unknown")
 
@@ -111,4 +123,14 @@ const char *mended_name(enum vhdx_mended how)
 const char *extent_type_name(enum vhdx_extent_type type)
 {
 	return NAME_IN(extent_types, type);
+}
+
+const char *salvage_kind_name(enum vhdx_salvage_kind kind)
+{
+	return NAME_IN(salvage_kinds, kind);
+}
+
+const char *salvage_how_name(enum vhdx_salvage_how how)
+{
+	return NAME_IN(salvage_hows, how);
 }

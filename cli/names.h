@@ -22,4 +22,7 @@ const char *loss_name(enum vhdx_loss loss);
 const char *mended_name(enum vhdx_mended how);
 const char *extent_type_name(enum vhdx_extent_type type);
 
+const char *salvage_kind_name(enum vhdx_salvage_kind kind);
+const char *salvage_how_name(enum vhdx_salvage_how how);
+
 #endif

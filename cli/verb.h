@@ -49,6 +49,7 @@ extern const struct verb verb_rebase;
 extern const struct verb verb_repair;
 extern const struct verb verb_replay;
 extern const struct verb verb_resize;
+extern const struct verb verb_salvage;
 extern const struct verb verb_serve;
 
 #endif

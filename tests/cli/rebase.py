@@ -93,7 +93,7 @@ def _(folder):
     assert os.path.getsize(child) == before
 
 
-@tap.case("what both parents read from one file is not looked at")
+@tap.case("what both parents read from one file is not looked at", tap.tool("strace"))
 def _(folder):
     base, child = os.path.join(folder, "base"), os.path.join(folder, "child")
     middle = os.path.join(folder, "middle")
