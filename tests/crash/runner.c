@@ -7,14 +7,15 @@
 
 #include "crash/chains.h"
 #include "crash/judge.h"
+#include "crash/repairs.h"
 #include "crash/runner.h"
 
 const struct scenario *scenario_at(size_t index)
 {
 	static const struct scenario *const tables[] = {
-		basic_scenarios, space_scenarios,   child_scenarios, inside_scenarios,
-		error_scenarios, thread_scenarios,  log_scenarios,   resize_scenarios,
-		chain_scenarios, compact_scenarios,
+		basic_scenarios, space_scenarios,   child_scenarios,  inside_scenarios,
+		error_scenarios, thread_scenarios,  log_scenarios,    resize_scenarios,
+		chain_scenarios, compact_scenarios, repair_scenarios,
 	};
 
 	for (size_t i = 0; i < sizeof(tables) / sizeof(*tables); i++)
@@ -108,6 +109,10 @@ void scenario_run(const struct scenario *scenario, const struct run_options *opt
 		snprintf(options->progress, RUN_ID, "%s", scenario->name);
 	if (scenario->of_chain) {
 		chain_case_run(scenario->of_chain, guest.seed, options, ret_result);
+		return;
+	}
+	if (scenario->of_repair) {
+		repair_case_run(scenario->of_repair, guest.seed, options, ret_result);
 		return;
 	}
 	scenario->run(&guest);

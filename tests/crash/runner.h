@@ -8,8 +8,9 @@
 struct scenario {
 	const char *name; /* the behaviour */
 	void (*run)(struct guest *guest);
-	unsigned states;		   /* about so many; 0: RUN_STATES */
-	const struct chain_case *of_chain; /* instead of run: files that crash together */
+	unsigned states;		     /* about so many; 0: RUN_STATES */
+	const struct chain_case *of_chain;   /* instead of run: files that crash together */
+	const struct repair_case *of_repair; /* instead of run: a repair with its undo file */
 };
 
 #define RUN_STATES 3000
@@ -25,6 +26,7 @@ extern const struct scenario thread_scenarios[];
 extern const struct scenario resize_scenarios[];
 extern const struct scenario chain_scenarios[];
 extern const struct scenario compact_scenarios[];
+extern const struct scenario repair_scenarios[];
 
 /* Number @index of all, or NULL. */
 const struct scenario *scenario_at(size_t index);

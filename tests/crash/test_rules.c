@@ -65,6 +65,8 @@ static const struct rule_case {
 	CASE(RULE_TABLES_TOGETHER, "grow-beyond-table"),
 	CASE(RULE_LINK_BOTH, "commit"),
 	CASE(RULE_LINK_DURABLE, "commit"),
+	CASE(RULE_UNDO_FIRST, "repair-header"),
+	CASE(RULE_UNDO_LAST, "repair-leak"),
 	CASE(RULE_NO_SPACE_KEEPS, "no-space-for-a-page"),
 	CASE(RULE_FAILURE_STOPS, "flush-fails"),
 };

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Every state that a crash may leave of every scenario. VHDX_CRASH_STATE=SCENARIO/INTERVAL/NUMBER judges one
- * of them alone and tells what it kept; VHDX_CRASH_STATE=SCENARIO, all of one scenario.
+ * of them alone and tells what it kept; VHDX_CRASH_STATE=SCENARIO, all of one scenario. Arguments name scenarios,
+ * which are then sampled as otherwise all are.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +27,15 @@ struct shared {
 };
 
 static struct shared *shared;
+static char **wanted; /* names; none: all */
+
+static bool is_wanted(const struct scenario *scenario)
+{
+	for (char **name = wanted; *name; name++)
+		if (!strcmp(*name, scenario->name))
+			return true;
+	return !*wanted;
+}
 
 static void run_share(unsigned worker)
 {
@@ -39,6 +49,8 @@ static void run_share(unsigned worker)
 			.progress = shared->progress[worker],
 		};
 
+		if (!is_wanted(scenario))
+			continue;
 		options.divisor = 1000 / sampled(1000);
 		scenario_run(scenario, &options, &shared->results[i][worker]);
 		shared->done[i][worker] = true;
@@ -121,7 +133,18 @@ static int run_chosen(const char *id)
 	return *result.fault != '\0';
 }
 
-int main(void)
+/* A name that no scenario has would be a case that tries nothing. */
+static bool all_names_are_known(void)
+{
+	for (char **name = wanted; *name; name++)
+		if (!scenario_named(*name, strlen(*name))) {
+			fprintf(stderr, "no scenario '%s'\n", *name);
+			return false;
+		}
+	return true;
+}
+
+int main(int argc, char **argv)
 {
 	static struct CMUnitTest tests[MAX_SCENARIOS];
 	const char *chosen = getenv("VHDX_CRASH_STATE");
@@ -130,16 +153,22 @@ int main(void)
 
 	if (chosen)
 		return run_chosen(chosen);
-	for (; (scenario = scenario_at(count)); count++) {
+	wanted = argv + 1;
+	if (!all_names_are_known())
+		return 2;
+	for (size_t i = 0; (scenario = scenario_at(i)); i++) {
 		if (count == MAX_SCENARIOS - 1)
 			abort();
-		tests[count] = (struct CMUnitTest){
+		if (!is_wanted(scenario))
+			continue;
+		tests[count++] = (struct CMUnitTest){
 			.name = scenario->name,
 			.test_func = no_state_breaks_a_promise,
-			.initial_state = (void *)(uintptr_t)count,
+			.initial_state = (void *)(uintptr_t)i,
 		};
 	}
-	tests[count++] = (struct CMUnitTest){.name = "there are many states",
-					     .test_func = there_are_many_states};
+	if (argc == 1)
+		tests[count++] = (struct CMUnitTest){.name = "there are many states",
+						     .test_func = there_are_many_states};
 	return _cmocka_run_group_tests("crash states", tests, count, run_all, NULL);
 }

@@ -140,12 +140,12 @@ def judge_real(image, folder):
     judge_writing(judges.unpack_real(image, top), [], top, folder)
 
 
-for each in list(make.cases().values())[::tap.sampling()]:
+for each in tap.sampled(make.cases().values()):
     tap.add(f"{each.name}: {each.why}", lambda folder, case=each: judge_own(case, folder))
 for each in judges.real():
     heavy = [tap.whole] if each["file_size"] > LARGE else []
     tap.add(each["name"], lambda folder, image=each: judge_real(image, folder), *heavy)
-for each in judges.crafted()[::tap.sampling()]:
+for each in tap.sampled(judges.crafted()):
     tap.add(f"crafted, {each['name']}: {each['why']}", lambda folder, case=each: judge_crafted(case, folder))
 if not judges.real():
     tap.add("real and crafted images", None, judges.images)

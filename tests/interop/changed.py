@@ -91,7 +91,7 @@ DISKS = {
 def session(name):
     """A case of each kind of disk: function(script, path), which may run the script in parts."""
     def register(function):
-        for title, (kind, sector, make) in DISKS.items():
+        for title, (kind, sector, make) in tap.in_turns(DISKS.items()):
             def run(folder, what=kind, size=sector, build=make):
                 path, script = build(folder)
                 script = script or Script(disks.Model(SIZE), size)
@@ -205,8 +205,8 @@ UNCHANGED = {
 }
 
 
-for title, (kind, sector, make) in DISKS.items():
-    for what, lines in UNCHANGED.items():
+for what, lines in UNCHANGED.items():
+    for title, (kind, sector, make) in tap.in_turns(DISKS.items()):
         @tap.case(f"{title}: {what}: not a byte is changed")
         def _(folder, build=make, script_lines=tuple(lines)):
             path, _ = build(folder)

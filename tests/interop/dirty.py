@@ -28,7 +28,7 @@ KINDS = {
 def each_kind(name, *needs):
     """A case of each kind of disk without a parent: function(folder, path, script)."""
     def register(function):
-        for kind, options in KINDS.items():
+        for kind, options in tap.in_turns(KINDS.items()):
             def run(folder, how=options):
                 path = create(folder, 24 * MIB, *how)
                 function(folder, path, Script(disks.Model(24 * MIB)))

@@ -169,7 +169,7 @@ def compare_shape(kind, options):
     return check
 
 
-for shape, options in SHAPES.items():
+for shape, options in tap.sampled(SHAPES.items(), 10):
     tap.add(f"{shape}: what dumpe2fs calls free is free", compare_shape(shape[:4], options), *EXT)
 
 

@@ -35,7 +35,7 @@ def judge_base(folder, path, model):
 
 @tap.case("what chains of 1, 2 and 5 links were merged into, others read as the leaf was")
 def _(folder):
-    for children in (1, 2, 5):
+    for children in tap.sampled((2, 1, 5)):
         for sector in (512, 4096):
             chain = links.make(folder, f"disk{children}-{sector}-", SIZE, children, sector)
             base, leaf = chain[0], chain[-1]
@@ -56,7 +56,7 @@ def _(folder):
 
 @tap.case("chains upon other parents others read as before")
 def _(folder):
-    for children in (1, 2, 5):
+    for children in tap.sampled((2, 1, 5)):
         for sector in (512, 4096):
             chain = links.make(folder, f"disk{children}-{sector}-", SIZE, children, sector)
             other, = links.make(folder, f"other{children}-{sector}-", SIZE, 0, sector)

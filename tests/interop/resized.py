@@ -92,7 +92,7 @@ SHAPES = [
     ("no holes", ["--no-holes"], 10 * MIB),
 ]
 
-for shape, options, first in SHAPES:
+for shape, options, first in tap.sampled(SHAPES, 2):
     @tap.case(f"{shape}: grown, changed, shrunk, grown; others read the same")
     def _(folder, options=tuple(options), first=first):
         unit = 4096 if "4096" in options else 512
@@ -130,11 +130,14 @@ def _(folder):
     judge(child, script.model, folder, child=True)
 
 
-for name, sizes in (
-        ("4 GiB", (4 * GIB - 512, 4 * GIB, 4 * GIB + 512, 4 * GIB + MIB)),
-        ("chunks and pages of the BAT", (512 * MIB, 512 * MIB + 512, 8 * GIB, 8 * GIB + MIB)),
-        ("a BAT that must move", (131040 * MIB, 131041 * MIB, 400 * GIB, 3 * TIB)),
-        ("the largest disk", (32 * TIB, 64 * TIB - 512, 64 * TIB))):
+SIZES = [
+    ("4 GiB", (4 * GIB - 512, 4 * GIB, 4 * GIB + 512, 4 * GIB + MIB)),
+    ("chunks and pages of the BAT", (512 * MIB, 512 * MIB + 512, 8 * GIB, 8 * GIB + MIB)),
+    ("a BAT that must move", (131040 * MIB, 131041 * MIB, 400 * GIB, 3 * TIB)),
+    ("the largest disk", (32 * TIB, 64 * TIB - 512, 64 * TIB)),
+]
+
+for name, sizes in tap.sampled(SIZES, 2):
     @tap.case(f"sizes about {name}")
     def _(folder, sizes=sizes):
         path, script = create(folder, 100 * MIB, "--block-size", "1M"), Script(disks.Model(100 * MIB))
@@ -274,7 +277,7 @@ def kill_task(folder, name, how):
 @tap.case("killed at 200 random moments and run again: the result is right")
 def _(folder):
     with killing.quick_folder(folder) as top:
-        for name, *how in TASKS:
+        for name, *how in tap.sampled(TASKS, 3):
             kill_task(top, name, how)
 
 

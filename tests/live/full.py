@@ -10,6 +10,7 @@ sys.path[:0] = [HERE, os.path.join(HERE, os.pardir, "support")]
 
 import contextlib
 import errno
+import itertools
 import random
 
 import command
@@ -137,59 +138,61 @@ def judge_file(folder, path, guest, kind):
         guest.judge(client)
 
 
-for system in SYSTEMS:
-    for each in ("dynamic", "child"):
-        @tap.case(f"full, reads and overwrites go on, and with room all does ({each} on {system})", *FULL)
-        def _(folder, where=system, kind=each):
-            chance = random.Random(f"{where} {kind}")
-            with small(folder, where) as point:
-                path, model = create(point, kind)
-                with Server(folder, path, *words(kind)) as server, Client(server.socket) as client:
-                    guest = Guest(client, model)
-                    refused = guest.fill(chance)
-                    server.says("disk.vhdx: .*[Nn]o space")
-                    guest.judge()
-                    guest.overwrite(chance)
-                    client.flush()
-                    guest.judge()
-                    # Trimming, too, needs no space and gives some.
-                    client.trim(0, 8 * MIB)
-                    model.write(0, client.read(0, 8 * MIB))
-                    guest.doubt = {at: those for at, those in guest.doubt.items() if at >= 8 * MIB}
-                    client.flush()
-                    assert guest.write(MIB), "there was no room after a trim"
-                    os.unlink(os.path.join(point, "filler"))
-                    assert all(guest.write(place) for place in refused), "there was no room"
-                    client.flush()
-                    guest.judge()
-                judge_file(folder, path, guest, kind)
+# The first and the third are tried where cases are sampled.
+PLACES = [("tmpfs", "dynamic"), ("tmpfs", "child"), ("ext4", "child"), ("ext4", "dynamic")]
 
-        @tap.case(f"stopped while full, the disk is closed well ({each} on {system})", *FULL)
-        def _(folder, where=system, kind=each):
-            chance = random.Random(f"stop {where} {kind}")
-            with small(folder, where) as point:
-                path, model = create(point, kind)
-                with Server(folder, path, *words(kind)) as server, Client(server.socket) as client:
-                    guest = Guest(client, model)
-                    guest.fill(chance)
-                    guest.overwrite(chance)
-                    assert server.stop() == 0
-                judge_file(folder, path, guest, kind)
-                if kind == "dynamic":
-                    clean(path)
+for system, each in tap.sampled(PLACES, 2):
+    @tap.case(f"full, reads and overwrites go on, and with room all does ({each} on {system})", *FULL)
+    def _(folder, where=system, kind=each):
+        chance = random.Random(f"{where} {kind}")
+        with small(folder, where) as point:
+            path, model = create(point, kind)
+            with Server(folder, path, *words(kind)) as server, Client(server.socket) as client:
+                guest = Guest(client, model)
+                refused = guest.fill(chance)
+                server.says("disk.vhdx: .*[Nn]o space")
+                guest.judge()
+                guest.overwrite(chance)
+                client.flush()
+                guest.judge()
+                # Trimming, too, needs no space and gives some.
+                client.trim(0, 8 * MIB)
+                model.write(0, client.read(0, 8 * MIB))
+                guest.doubt = {at: those for at, those in guest.doubt.items() if at >= 8 * MIB}
+                client.flush()
+                assert guest.write(MIB), "there was no room after a trim"
+                os.unlink(os.path.join(point, "filler"))
+                assert all(guest.write(place) for place in refused), "there was no room"
+                client.flush()
+                guest.judge()
+            judge_file(folder, path, guest, kind)
 
-        @tap.case(f"killed while full, what was flushed is there ({each} on {system})", *FULL)
-        def _(folder, where=system, kind=each):
-            chance = random.Random(f"kill {where} {kind}")
-            with small(folder, where) as point:
-                path, model = create(point, kind)
-                with Server(folder, path, *words(kind)) as server, Client(server.socket) as client:
-                    guest = Guest(client, model)
-                    guest.fill(chance)
-                    guest.overwrite(chance)
-                    client.flush()
-                    server.kill()
-                judge_file(folder, path, guest, kind)
+    @tap.case(f"stopped while full, the disk is closed well ({each} on {system})", *FULL)
+    def _(folder, where=system, kind=each):
+        chance = random.Random(f"stop {where} {kind}")
+        with small(folder, where) as point:
+            path, model = create(point, kind)
+            with Server(folder, path, *words(kind)) as server, Client(server.socket) as client:
+                guest = Guest(client, model)
+                guest.fill(chance)
+                guest.overwrite(chance)
+                assert server.stop() == 0
+            judge_file(folder, path, guest, kind)
+            if kind == "dynamic":
+                clean(path)
+
+    @tap.case(f"killed while full, what was flushed is there ({each} on {system})", *FULL)
+    def _(folder, where=system, kind=each):
+        chance = random.Random(f"kill {where} {kind}")
+        with small(folder, where) as point:
+            path, model = create(point, kind)
+            with Server(folder, path, *words(kind)) as server, Client(server.socket) as client:
+                guest = Guest(client, model)
+                guest.fill(chance)
+                guest.overwrite(chance)
+                client.flush()
+                server.kill()
+            judge_file(folder, path, guest, kind)
 
 
 @contextlib.contextmanager
@@ -216,32 +219,33 @@ def made_elsewhere(point):
     return disk.write(point), disk.guest
 
 
-for system in SYSTEMS:
-    for origin, make in (("ours", create), ("whose log is a hole", made_elsewhere)):
-        @tap.case(f"changes with no block left are done, or refused until there is room ({origin}, on {system})", *FULL)
-        def _(folder, where=system, made=make):
-            with small(folder, where) as point:
-                path, model = made(point)
-                with Server(folder, path) as server, Client(server.socket) as client:
-                    guest = Guest(client, model)
-                    if made is create:
-                        for at in range(0, 8 * MIB, PIECE):
-                            assert guest.write(at)
-                    with choked(point):
-                        for at in range(0, 8 * MIB, MIB):
-                            guest.write(at + 512, 4096)
-                            guest.write(32 * MIB + at, 4096)
-                            assert error_of(client.trim, at + 512 * KIB, 64 * KIB) in (0, errno.ENOSPC)
-                            model.write(at + 512 * KIB, client.read(at + 512 * KIB, 64 * KIB))
-                            assert error_of(client.flush) in (0, errno.ENOSPC)
-                        guest.judge()
-                    client.flush()
-                    assert guest.write(48 * MIB)
-                    client.write(0, noise("durable", 4096), nbdclient.FUA)
-                    model.write(0, noise("durable", 4096))
+ORIGINS = [("ours", create), ("whose log is a hole", made_elsewhere)]
+
+for (origin, make), system in tap.sampled(itertools.product(ORIGINS, SYSTEMS), 2):
+    @tap.case(f"changes with no block left are done, or refused until there is room ({origin}, on {system})", *FULL)
+    def _(folder, where=system, made=make):
+        with small(folder, where) as point:
+            path, model = made(point)
+            with Server(folder, path) as server, Client(server.socket) as client:
+                guest = Guest(client, model)
+                if made is create:
+                    for at in range(0, 8 * MIB, PIECE):
+                        assert guest.write(at)
+                with choked(point):
+                    for at in range(0, 8 * MIB, MIB):
+                        guest.write(at + 512, 4096)
+                        guest.write(32 * MIB + at, 4096)
+                        assert error_of(client.trim, at + 512 * KIB, 64 * KIB) in (0, errno.ENOSPC)
+                        model.write(at + 512 * KIB, client.read(at + 512 * KIB, 64 * KIB))
+                        assert error_of(client.flush) in (0, errno.ENOSPC)
                     guest.judge()
-                judge_file(folder, path, guest, "dynamic")
-                clean(path)
+                client.flush()
+                assert guest.write(48 * MIB)
+                client.write(0, noise("durable", 4096), nbdclient.FUA)
+                model.write(0, noise("durable", 4096))
+                guest.judge()
+            judge_file(folder, path, guest, "dynamic")
+            clean(path)
 
 
 tap.main()

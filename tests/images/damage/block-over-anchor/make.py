@@ -1,0 +1,14 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Block 2 is UNMAPPED and keeps space that is block 3's: nothing is lost."""
+import os
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.append(os.path.join(os.path.dirname(os.path.realpath(__file__)), *[os.pardir] * 3, "support"))
+
+from damaged import save, sound
+
+disk = sound()
+disk.bat[2] = disk.bat[3] & ~7 | 3
+save(disk)

@@ -1,0 +1,14 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Block 2 lies over the metadata region."""
+import os
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.append(os.path.join(os.path.dirname(os.path.realpath(__file__)), *[os.pardir] * 3, "support"))
+
+from damaged import FULL, MIB, save, sound
+
+disk = sound()
+disk.bat[2] = 2 * MIB | FULL
+save(disk)

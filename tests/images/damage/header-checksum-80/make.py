@@ -1,0 +1,15 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""A checksum over the 80 bytes that a header uses is none: it covers 4 KiB."""
+import os
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.append(os.path.join(os.path.dirname(os.path.realpath(__file__)), *[os.pardir] * 3, "support"))
+
+from damaged import patch, save, sound
+
+disk = sound()
+disk.headers[1].checksum_length = 80
+patch(disk, 0x20000 + 200, b"\1")
+save(disk)

@@ -1,0 +1,15 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The disk's size stands in the table twice, with two values that can both be."""
+import os
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.append(os.path.join(os.path.dirname(os.path.realpath(__file__)), *[os.pardir] * 3, "support"))
+
+from damaged import MIB, save, sound, u64
+from image import ITEM_SIZE, REQUIRED, VIRTUAL_DISK, Item
+
+disk = sound()
+disk.items.append(Item(ITEM_SIZE, u64(4 * MIB), REQUIRED | VIRTUAL_DISK))
+save(disk)

@@ -1,0 +1,14 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The parent locator has no path."""
+import os
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.append(os.path.join(os.path.dirname(os.path.realpath(__file__)), *[os.pardir] * 3, "support"))
+
+from damaged import family, save
+
+disk, base = family()
+del disk.locator["relative_path"]
+save(disk, base)

@@ -1,0 +1,14 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""A reserved field of the metadata table is set."""
+import os
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.append(os.path.join(os.path.dirname(os.path.realpath(__file__)), *[os.pardir] * 3, "support"))
+
+from damaged import patch, save, sound
+
+disk = sound()
+patch(disk, disk.metadata_at + 31, b"\1")
+save(disk)

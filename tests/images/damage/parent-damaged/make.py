@@ -1,0 +1,14 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Both headers of the parent are damaged."""
+import os
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.append(os.path.join(os.path.dirname(os.path.realpath(__file__)), *[os.pardir] * 3, "support"))
+
+from damaged import family, for_both, save
+
+disk, base = family()
+for_both(base.headers, damaged=True)
+save(disk, base)

@@ -1,0 +1,14 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""A reserved field of both region tables is set."""
+import os
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.append(os.path.join(os.path.dirname(os.path.realpath(__file__)), *[os.pardir] * 3, "support"))
+
+from damaged import for_both, save, sound
+
+disk = sound()
+for_both(disk.tables, reserved=7)
+save(disk)

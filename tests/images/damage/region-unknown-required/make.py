@@ -1,0 +1,17 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""A region that nobody knows is required."""
+import os
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.append(os.path.join(os.path.dirname(os.path.realpath(__file__)), *[os.pardir] * 3, "support"))
+
+from damaged import MIB, save, sound
+from image import UNKNOWN
+
+disk = sound()
+at = disk.allocate(MIB)
+for table in disk.tables:
+    table.entries.append((UNKNOWN, at, MIB, 1))
+save(disk)
