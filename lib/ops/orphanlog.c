@@ -9,14 +9,12 @@
 #include "base/zeros.h"
 #include "meta/replay.h"
 #include "ops/claims.h"
+#include "ops/logeffect.h"
 #include "ops/orphanlog.h"
 #include "store/io.h"
 
 /* A log is looked for this far into the file: it is the first thing that is made. */
 #define MAX_SEARCHED (64 * MIB)
-
-/* More is not compared to tell whether a replay changes something: it does, then. */
-#define MAX_COMPARED (256 * MIB)
 
 #define PIECE_SIZE (64 * KIB)
 
@@ -127,97 +125,35 @@ int vhdx_find_orphan_log(const struct image *image, struct log_place *ret_place)
 
 struct judgement {
 	const struct image *image;
-	struct vhdx_io view; /* the session replayed */
-	uint64_t compared;
+	struct log_effect effect;
 	unsigned complete;
 	unsigned changing;
 	struct vhdx_guid guid; /* of the last complete session that changes something */
-	uint8_t *pieces[2];
 };
-
-#define DIFFERS 1
-
-/* Returns DIFFERS when the view is another there than the file, or too much would have to be compared. */
-static int compare_range(struct judgement *judgement, uint64_t offset, uint64_t end)
-{
-	while (offset < end) {
-		size_t size = (size_t)min_u64(PIECE_SIZE, end - offset);
-
-		judgement->compared += size;
-		if (judgement->compared > MAX_COMPARED)
-			return DIFFERS;
-		int ret = vhdx_io_read(judgement->image->file, judgement->pieces[0], size, offset);
-
-		if (!ret)
-			ret = vhdx_io_read(&judgement->view, judgement->pieces[1], size, offset);
-		if (ret)
-			return vhdx_fail_io(ret, judgement->image->name, offset,
-					    "cannot be read for its log");
-		if (memcmp(judgement->pieces[0], judgement->pieces[1], size) != 0)
-			return DIFFERS;
-		offset += size;
-	}
-	return 0;
-}
-
-/* Zeros over what the file does not hold change nothing; a later page over them is compared for itself. */
-static int compare_change(void *opaque, const struct logged_change *change)
-{
-	struct judgement *judgement = opaque;
-	uint64_t offset = change->descriptor.file_offset;
-	uint64_t end = offset + change->descriptor.length;
-	uint64_t data_end;
-	int ret = 0;
-
-	if (!change->descriptor.is_zero)
-		return compare_range(judgement, offset, end);
-	for (; !ret && offset < end; offset = data_end) {
-		ret = vhdx_io_next_data(judgement->image->file, offset, end, &offset, &data_end);
-		if (ret == -ENXIO)
-			return 0;
-		if (!ret)
-			ret = compare_range(judgement, offset, data_end);
-	}
-	return ret;
-}
-
-static int compare_session(struct judgement *judgement, const struct log_place *session,
-			   const struct log_scan *scan)
-{
-	struct log_reader reader;
-	int ret = vhdx_log_reader_open(judgement->image->file, session, &reader);
-
-	if (ret)
-		return ret;
-	for (size_t i = 0; i < scan->active_count && !ret; i++)
-		ret = vhdx_log_walk_changes(&reader, &scan->spans[scan->active[i]], compare_change,
-					    judgement);
-	vhdx_log_reader_close(&reader);
-	return ret;
-}
 
 /* A file that grows by zeros reads as before; a session that may not be replayed is not harmless. */
 static int judge_session(void *opaque, const struct log_place *session, const struct log_scan *scan)
 {
 	struct judgement *judgement = opaque;
 	struct fault fault = {0};
+	struct vhdx_io view; /* the session replayed */
 	uint64_t size;
 
 	if (!scan->active_count || guid_is_zero(&session->guid))
 		return 0;
 	int ret = vhdx_replay_view(judgement->image->file, judgement->image->file_size, session,
-				   scan, &judgement->view, &size, &fault);
+				   scan, &view, &size, &fault);
 
 	if (!ret) {
-		ret = compare_session(judgement, session, scan);
-		vhdx_io_close(&judgement->view);
+		ret = vhdx_log_changes_anything(&judgement->effect, &view, session, scan);
+		vhdx_io_close(&view);
 	} else if (ret == -EUCLEAN && fault.problem) {
-		ret = DIFFERS;
+		ret = 1;
 	}
 	if (ret < 0)
 		return ret;
 	judgement->complete++;
-	if (ret == DIFFERS) {
+	if (ret) {
 		judgement->changing++;
 		judgement->guid = session->guid;
 	}
@@ -227,13 +163,8 @@ static int judge_session(void *opaque, const struct log_place *session, const st
 int vhdx_judge_orphan_log(const struct image *image, const struct log_place *place,
 			  enum orphan_verdict *ret_verdict, struct vhdx_guid *ret_guid)
 {
-	auto_free uint8_t *pieces = malloc(2 * PIECE_SIZE);
-	struct judgement judgement = {.image = image};
-
-	if (!pieces)
-		return vhdx_fail_memory();
-	judgement.pieces[0] = pieces;
-	judgement.pieces[1] = pieces + PIECE_SIZE;
+	struct judgement judgement = {.image = image,
+				      .effect = {.file = image->file, .name = image->name}};
 	int ret = place->length
 			  ? vhdx_log_walk_sessions(image->file, place, judge_session, &judgement)
 			  : 0;

@@ -9,6 +9,7 @@
 #include "base/zeros.h"
 #include "meta/replay.h"
 #include "ops/hunt.h"
+#include "ops/logeffect.h"
 #include "ops/salvage.h"
 #include "store/overlay.h"
 
@@ -119,107 +120,12 @@ int vhdx_salvage_find_log(struct salvage *s, bool *ret_found)
 	return 0;
 }
 
-/* ---- Entries and their pages ---- */
-
-/* A page that an entry writes. */
-struct logged_page {
-	struct overlay_change change;
-	struct log_descriptor descriptor;
-};
-
-typedef int page_visitor(void *opaque, const struct logged_page *page);
-
-static uint64_t log_to_file(const struct log_place *log, uint64_t position)
-{
-	return log->offset + position % log->length;
-}
-
-/* Visits what one valid entry changes, in its order. */
-static int visit_entry(struct log_reader *reader, const struct log_span *span, page_visitor *visit,
-		       void *opaque)
-{
-	struct log_entry entry = {.sequence_number = span->sequence_number};
-	uint64_t sectors = log_descriptor_sectors(span->descriptor_count);
-	uint64_t data = span->position + sectors * LOG_SECTOR_SIZE;
-	int ret = 0;
-
-	for (uint64_t i = 0; i < sectors && !ret; i++) {
-		uint64_t position = span->position + i * LOG_SECTOR_SIZE;
-		const uint8_t *sector = vhdx_log_reader_sector(reader, position, &ret);
-		uint8_t copy[LOG_SECTOR_SIZE];
-		uint32_t count;
-
-		if (!sector)
-			return ret;
-		memcpy(copy, sector, sizeof(copy));
-		const struct log_descriptor_disk *disk =
-			vhdx_log_descriptors(copy, i, span->descriptor_count, &count);
-
-		for (uint32_t k = 0; k < count && !ret; k++) {
-			struct logged_page page;
-
-			if (vhdx_log_descriptor_decode(&disk[k], sizeof(disk[k]), reader->log,
-						       &entry, &page.descriptor))
-				return 0;
-			bool zero = page.descriptor.is_zero;
-			uint64_t in_sector = (uint64_t)((const uint8_t *)&disk[k] - copy);
-
-			page.change = (struct overlay_change){
-				.offset = page.descriptor.file_offset,
-				.length = page.descriptor.length,
-				.descriptor = zero ? 0
-						   : log_to_file(reader->log, position) + in_sector,
-				.sector = zero ? 0 : log_to_file(reader->log, data),
-			};
-			ret = visit(opaque, &page);
-			data += zero ? 0 : LOG_SECTOR_SIZE;
-		}
-	}
-	return ret;
-}
-
 /* ---- A replay without a header ---- */
-
-struct difference {
-	const struct vhdx_io *before;
-	const struct vhdx_io *after;
-};
-
-static int differs(void *opaque, const struct logged_page *page)
-{
-	const struct difference *d = opaque;
-	uint8_t before[LOG_SECTOR_SIZE];
-	uint8_t after[LOG_SECTOR_SIZE];
-	int ret = 0;
-
-	for (uint64_t at = 0; at < page->change.length && !ret; at += LOG_SECTOR_SIZE) {
-		ret = vhdx_io_read(d->before, before, sizeof(before), page->change.offset + at);
-		if (!ret)
-			ret = vhdx_io_read(d->after, after, sizeof(after),
-					   page->change.offset + at);
-		if (!ret)
-			ret = memcmp(before, after, sizeof(before)) != 0;
-	}
-	return ret;
-}
-
-/* Would the replay of @scan change anything that is read? 1 if so. */
-static int changes_anything(const struct salvage *s, const struct log_scan *scan,
-			    const struct vhdx_io *view)
-{
-	struct difference difference = {&s->file, view};
-	struct log_reader reader;
-	int ret = vhdx_log_reader_open(&s->file, &s->image.log, &reader);
-
-	for (size_t i = 0; i < scan->active_count && !ret; i++)
-		ret = visit_entry(&reader, &scan->spans[scan->active[i]], differs, &difference);
-	vhdx_log_reader_close(&reader);
-	return ret;
-}
 
 /* 1, with the view, when the session can be replayed and changes something. */
 static int try_session(struct salvage *s, struct vhdx_io *ret_view, uint64_t *ret_size)
 {
+	struct log_effect effect = {.file = &s->file, .name = s->name};
 	struct fault fault = {0};
 	struct log_scan scan;
 	int ret = vhdx_log_scan(&s->file, &s->image.log, &scan);
@@ -230,7 +136,7 @@ static int try_session(struct salvage *s, struct vhdx_io *ret_view, uint64_t *re
 		ret = vhdx_replay_view(&s->file, s->image.file_size, &s->image.log, &scan, ret_view,
 				       ret_size, &fault);
 	if (!ret && scan.active_count)
-		ret = changes_anything(s, &scan, ret_view);
+		ret = vhdx_log_changes_anything(&effect, ret_view, &s->image.log, &scan);
 	vhdx_log_scan_free(&scan);
 	return ret == -EUCLEAN ? 0 : ret;
 }
@@ -279,20 +185,26 @@ struct page_hunt {
 };
 
 /* Of one session, later entries are newer; sessions before count more. */
-static int take_page(void *opaque, const struct logged_page *page)
+static int take_page(void *opaque, const struct logged_change *change)
 {
 	struct page_hunt *hunt = opaque;
+	const struct log_descriptor *page = &change->descriptor;
 	uint64_t start = hunt->s->image.bat.file_offset;
 
-	if (page->descriptor.is_zero || page->change.offset < start)
+	if (page->is_zero || page->file_offset < start)
 		return 0;
-	uint64_t index = (page->change.offset - start) / PAGE_SIZE;
+	uint64_t index = (page->file_offset - start) / PAGE_SIZE;
 
 	if (index >= hunt->count ||
 	    (hunt->sessions_seen[index] && hunt->sessions_seen[index] < hunt->session))
 		return 0;
 	hunt->sessions_seen[index] = (uint8_t)hunt->session;
-	hunt->pages[index] = page->change;
+	hunt->pages[index] = (struct overlay_change){
+		.offset = page->file_offset,
+		.length = page->length,
+		.descriptor = change->descriptor_at,
+		.sector = change->sector_at,
+	};
 	return 0;
 }
 
@@ -317,7 +229,7 @@ static int take_session(struct page_hunt *hunt, const struct log_place *log)
 		qsort(scan.spans, scan.count, sizeof(*scan.spans), compare_sequence);
 	ret = vhdx_log_reader_open(&hunt->s->file, log, &reader);
 	for (size_t i = 0; i < scan.count && !ret; i++)
-		ret = visit_entry(&reader, &scan.spans[i], take_page, hunt);
+		ret = vhdx_log_walk_changes(&reader, &scan.spans[i], take_page, hunt);
 	vhdx_log_reader_close(&reader);
 	vhdx_log_scan_free(&scan);
 	return ret;
