@@ -81,15 +81,20 @@ struct bat_ruling vhdx_bat_rule(const struct image *image, uint64_t index, uint6
 	return ruling;
 }
 
-void vhdx_take_fixed_space(const struct image *image, struct space_map *space)
+void vhdx_take_region_space(const struct image *image, struct space_map *space)
 {
-	uint64_t end = image_end(image);
-
 	vhdx_space_map_mark(space, 0, HEADER_SECTION_SIZE, NULL);
-	if (image->current != NO_HEADER && range_within(image->log.offset, image->log.length, end))
-		vhdx_space_map_mark(space, image->log.offset, image->log.length, NULL);
 	for (uint32_t i = 0; i < image->region_count; i++)
-		if (range_within(image->regions[i].file_offset, image->regions[i].length, end))
+		if (range_within(image->regions[i].file_offset, image->regions[i].length,
+				 image_end(image)))
 			vhdx_space_map_mark(space, image->regions[i].file_offset,
 					    image->regions[i].length, NULL);
+}
+
+void vhdx_take_fixed_space(const struct image *image, struct space_map *space)
+{
+	vhdx_take_region_space(image, space);
+	if (image->current != NO_HEADER &&
+	    range_within(image->log.offset, image->log.length, image_end(image)))
+		vhdx_space_map_mark(space, image->log.offset, image->log.length, NULL);
 }

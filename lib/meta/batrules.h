@@ -44,7 +44,10 @@ static inline uint64_t bat_guest_length(const struct geometry *g, uint64_t block
 	return min_u64(g->block_size, g->virtual_size - bat_guest_offset(g, block));
 }
 
-/* Marks what headers, log and regions take, as far as they lie in the file. */
+/* Marks what headers and regions take, as far as they lie in the file. */
+void vhdx_take_region_space(const struct image *image, struct space_map *space);
+
+/* As vhdx_take_region_space, and the log. */
 void vhdx_take_fixed_space(const struct image *image, struct space_map *space);
 
 #endif

@@ -162,6 +162,15 @@ bool vhdx_image_log_is_usable(const struct image *image)
 	       range_within(log->offset, log->length, image->file_size);
 }
 
+enum problem vhdx_image_idle_log_fault(const struct image *image)
+{
+	if (vhdx_image_log_is_usable(image))
+		return NO_PROBLEM;
+	return is_aligned(image->log.offset, MIB) && is_aligned(image->log.length, MIB)
+		       ? PROBLEM_HEADER_NO_LOG
+		       : PROBLEM_HEADER_LOG_ALIGNMENT;
+}
+
 /* With nothing to replay, a log that cannot be used only stands in the way of writing. */
 static void check_idle_log(struct image *image)
 {
@@ -176,11 +185,11 @@ static void check_idle_log(struct image *image)
 					  offsetof(struct header_disk, log_version),
 				  "header %u: LogVersion is %u (expected 0)", image->current + 1,
 				  image->headers[image->current].log_version);
-	if (vhdx_image_log_is_usable(image))
-		return;
-	bool aligned = is_aligned(log->offset, MIB) && is_aligned(log->length, MIB);
+	enum problem fault = vhdx_image_idle_log_fault(image);
 
-	vhdx_image_report(image, aligned ? PROBLEM_HEADER_NO_LOG : PROBLEM_HEADER_LOG_ALIGNMENT, at,
+	if (fault == NO_PROBLEM)
+		return;
+	vhdx_image_report(image, fault, at,
 			  "header %u: the log is %#x bytes at %#" PRIx64
 			  " (expected whole MiB within the file, "
 			  "behind the first MiB)",

@@ -148,6 +148,9 @@ static inline uint64_t image_end(const struct image *image)
 /* F 2: does the log lie where it may when it has to be replayed? */
 bool vhdx_image_log_is_usable(const struct image *image);
 
+/* F 2: what keeps a log with nothing to replay from being used; NO_PROBLEM when it can be. */
+enum problem vhdx_image_idle_log_fault(const struct image *image);
+
 /*
  * Makes durable what was written to the file, the last header too. One at a time, and not beside a write
  * of a header. On failure nothing is known of what is durable.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The space of a file that its structures claim, damaged ones too, for those that need a new place. */
-#include "meta/batcheck.h"
+#include "meta/batrules.h"
 #include "ops/claims.h"
 
 struct claiming {
@@ -43,12 +43,7 @@ int vhdx_claims_make(const struct image *image, struct claims *ret_claims)
 
 	if (ret)
 		return ret;
-	vhdx_space_map_mark(&claims.space, 0, HEADER_SECTION_SIZE, NULL);
-	for (uint32_t i = 0; i < image->region_count; i++)
-		if (range_within(image->regions[i].file_offset, image->regions[i].length,
-				 claims.end))
-			vhdx_space_map_mark(&claims.space, image->regions[i].file_offset,
-					    image->regions[i].length, NULL);
+	vhdx_take_region_space(image, &claims.space);
 	if (image->known & VHDX_KNOWN_GEOMETRY)
 		ret = vhdx_bat_walk(image, false, claim_entry, &claiming, NULL, NULL);
 	if (ret)

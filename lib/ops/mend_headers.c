@@ -58,14 +58,10 @@ static int copy_current(struct repair *repair, struct image *image, enum problem
 
 static int mend_idle_log(struct repair *repair, struct image *image)
 {
-	const struct log_place *log = &image->log;
 	uint64_t at = header_offset(image->current) + offsetof(struct header_disk, log_length);
-	bool aligned = is_aligned(log->offset, MIB) && is_aligned(log->length, MIB);
+	enum problem fault = vhdx_image_idle_log_fault(image);
 
-	if (vhdx_image_log_is_usable(image))
-		return 0;
-	return vhdx_make_log(repair, image,
-			     aligned ? PROBLEM_HEADER_NO_LOG : PROBLEM_HEADER_LOG_ALIGNMENT, at);
+	return fault == NO_PROBLEM ? 0 : vhdx_make_log(repair, image, fault, at);
 }
 
 static int mend_without_current(struct repair *repair, struct image *image)
