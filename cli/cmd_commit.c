@@ -210,8 +210,7 @@ static int run_chain(const char *child, unsigned depth, const struct commit *com
 		into = strdup(path_of(ancestor));
 	if (!status)
 		status = merge(disk, ancestor, commit, options);
-	if (vhdx_close(disk) && !status)
-		status = report_failure(child);
+	status = report_close(disk, child, status);
 	if (!status && commit->delete)
 		status = remove_layers(&layers);
 	if (!status && !options->quiet)

@@ -211,8 +211,7 @@ static int run(int argc, char **argv)
 
 	others = compact.others;
 
-	if (vhdx_close(disk) && !status)
-		status = report_failure(file);
+	status = report_close(disk, file, status);
 	if (!status)
 		print(&compact, &options);
 	return status;

@@ -95,8 +95,7 @@ static int run(int argc, char **argv)
 	if (status)
 		return status;
 	status = rebase(disk, child, &how, &options);
-	if (vhdx_close(disk) && !status)
-		status = report_failure(child);
+	status = report_close(disk, child, status);
 	if (!status && !options.quiet)
 		printf("%s: its parent is %s.\n", child, how.parent);
 	return status;

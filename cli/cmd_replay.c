@@ -50,8 +50,7 @@ static int replay_file(const char *file, const struct options *options, const st
 	if (!status && refusal) /* of a dry run; else the open would have failed */
 		status = report_fault(file, refusal);
 
-	if (vhdx_close(disk) && !status)
-		status = report_failure(file);
+	status = report_close(disk, file, status);
 	*ret_entries = replay->dry_run ? info.log_entries : info.replayed_entries;
 	return status;
 }

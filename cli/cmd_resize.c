@@ -192,9 +192,7 @@ static int run(int argc, char **argv)
 		return report_failure(file);
 	int status = run_on(disk, file, &wanted, &how, &options);
 
-	if (vhdx_close(disk) && !status)
-		status = report_failure(file);
-	return status;
+	return report_close(disk, file, status);
 }
 
 const struct verb verb_resize = {

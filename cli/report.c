@@ -110,6 +110,11 @@ int report_failure(const char *file)
 	return report_fault(file, vhdx_last_error());
 }
 
+int report_close(struct vhdx *disk, const char *file, int status)
+{
+	return vhdx_close(disk) && !status ? report_failure(file) : status;
+}
+
 void report_warning(void *opaque, const char *file, const char *text)
 {
 	(void)opaque;

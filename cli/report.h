@@ -30,6 +30,12 @@ int report_fault(const char *file, const struct vhdx_error *error);
 int report_failure(const char *file);
 
 /*
+ * Closes a disk that a verb wrote to, and returns the verb's exit status: @status, unless the close is
+ * the first that failed.
+ */
+int report_close(struct vhdx *disk, const char *file, int status);
+
+/*
  * Keeps a warning until the verb ends, for a failure is to be one line: warnings are dropped when an
  * error was reported. Fits struct vhdx_open_options; @opaque is not used.
  */
