@@ -68,43 +68,31 @@ static void merge_random(struct rng *rng, unsigned depth, const struct chain_sty
 	write_chain_free(&chain);
 }
 
-static void over_seeds(uint64_t count, unsigned depth, const struct chain_style *style)
-{
-	uint64_t first, last;
-
-	seeds_to_run(count, &first, &last);
-	for (current_seed = first; current_seed <= last; current_seed++) {
-		struct rng rng = rng_make(current_seed * 8 + depth);
-
-		merge_random(&rng, depth, style);
-	}
-}
-
 static const struct chain_style small = {.tidy = true, .small_blocks = true};
 static const struct chain_style large = {.tidy = true};
 
 static void test_a_child_is_merged_into_its_parent(void **state)
 {
 	(void)state;
-	over_seeds(150, 2, &small);
+	write_chain_over_seeds(150, 2, &small, merge_random);
 }
 
 static void test_two_links_are_merged(void **state)
 {
 	(void)state;
-	over_seeds(120, 3, &small);
+	write_chain_over_seeds(120, 3, &small, merge_random);
 }
 
 static void test_five_links_are_merged(void **state)
 {
 	(void)state;
-	over_seeds(60, 6, &small);
+	write_chain_over_seeds(60, 6, &small, merge_random);
 }
 
 static void test_blocks_of_any_size_are_merged(void **state)
 {
 	(void)state;
-	over_seeds(20, 3, &large);
+	write_chain_over_seeds(20, 3, &large, merge_random);
 }
 
 int main(int argc, char **argv)

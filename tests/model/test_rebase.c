@@ -60,38 +60,26 @@ static void rebase_random(struct rng *rng, unsigned depth, const struct chain_st
 	write_chain_free(&chain);
 }
 
-static void over_seeds(uint64_t count, unsigned depth, const struct chain_style *style)
-{
-	uint64_t first, last;
-
-	seeds_to_run(count, &first, &last);
-	for (current_seed = first; current_seed <= last; current_seed++) {
-		struct rng rng = rng_make(current_seed * 8 + depth);
-
-		rebase_random(&rng, depth, style);
-	}
-}
-
 static const struct chain_style small = {.tidy = true, .small_blocks = true};
 static const struct chain_style large = {.tidy = true};
 
 static void test_a_child_reads_the_same_on_another_parent(void **state)
 {
 	(void)state;
-	over_seeds(150, 2, &small);
+	write_chain_over_seeds(150, 2, &small, rebase_random);
 }
 
 static void test_chains_read_the_same_on_another_parent(void **state)
 {
 	(void)state;
-	over_seeds(120, 3, &small);
-	over_seeds(40, 6, &small);
+	write_chain_over_seeds(120, 3, &small, rebase_random);
+	write_chain_over_seeds(40, 6, &small, rebase_random);
 }
 
 static void test_blocks_of_any_size_read_the_same_on_another_parent(void **state)
 {
 	(void)state;
-	over_seeds(20, 3, &large);
+	write_chain_over_seeds(20, 3, &large, rebase_random);
 }
 
 /* There and back copies once: the second time only the pointer changes, and contents with it. */

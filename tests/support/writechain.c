@@ -194,3 +194,17 @@ bool write_chain_kept_guid(struct write_chain *chain, unsigned index)
 
 	return !memcmp(&guid, &chain->guids[index], sizeof(guid));
 }
+
+void write_chain_over_seeds(uint64_t count, unsigned depth, const struct chain_style *style,
+			    void (*run)(struct rng *rng, unsigned depth,
+					const struct chain_style *style))
+{
+	uint64_t first, last;
+
+	seeds_to_run(count, &first, &last);
+	for (current_seed = first; current_seed <= last; current_seed++) {
+		struct rng rng = rng_make(current_seed * 8 + depth);
+
+		run(&rng, depth, style);
+	}
+}

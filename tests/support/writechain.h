@@ -23,6 +23,11 @@ void write_chain_make(struct rng *rng, unsigned depth, const struct chain_style 
 		      struct write_chain *ret_chain);
 void write_chain_free(struct write_chain *chain);
 
+/* Calls @run for each of seeds_to_run(@count), as current_seed, with numbers of that seed and @depth. */
+void write_chain_over_seeds(uint64_t count, unsigned depth, const struct chain_style *style,
+			    void (*run)(struct rng *rng, unsigned depth,
+					const struct chain_style *style));
+
 /* What file @index is called. */
 const char *write_chain_name(const struct write_chain *chain, unsigned index);
 
