@@ -21,6 +21,7 @@ enum {
 	OPTION_SECTOR_SIZE,
 	OPTION_THREADS,
 	OPTION_DIRECT,
+	OPTION_NO_CLONE,
 	OPTION_NO_SYNC,
 	OPTION_NO_HOLES,
 	OPTION_FORCE,
@@ -37,6 +38,7 @@ static const struct option_row rows[] = {
 	 "for vhdx: 512 or 4096 (default: SRC's, or 512)"},
 	{OPTION_THREADS, "threads", "N", "how many copy at once, 1 to 64"},
 	{OPTION_DIRECT, "direct", NULL, "go past the page cache"},
+	{OPTION_NO_CLONE, "no-clone", NULL, "never share blocks with SRC: copy, and find zeros"},
 	{OPTION_NO_SYNC, "no-sync", NULL, "do not wait until DST is durable"},
 	{OPTION_NO_HOLES, "no-holes", NULL, "never make DST sparse: for Windows hosts"},
 	{OPTION_FORCE, "force", NULL, "replace DST if it exists"},
@@ -83,6 +85,9 @@ static bool take_option(void *opaque, int id, const char *value)
 				    &convert->how.threads);
 	case OPTION_DIRECT:
 		convert->how.flags |= VHDX_CONVERT_DIRECT;
+		return true;
+	case OPTION_NO_CLONE:
+		convert->how.flags |= VHDX_CONVERT_NO_CLONE;
 		return true;
 	case OPTION_NO_SYNC:
 		convert->image.flags |= VHDX_CREATE_NO_SYNC;

@@ -229,7 +229,7 @@ static void nbdio_close(void *opaque)
 /* Servers that state no block size take any, but for old ones that take sectors. */
 static bool take_block_size(struct nbdio *io, struct nbd_handle *handle)
 {
-	int64_t stated = nbd_get_block_size(handle, LIBNBD_SIZE_MINIMUM);
+	int64_t stated = nbd.get_block_size(handle, LIBNBD_SIZE_MINIMUM);
 
 	if (stated > 0)
 		io->block = (uint64_t)stated;
@@ -240,7 +240,7 @@ static bool take_block_size(struct nbdio *io, struct nbd_handle *handle)
 
 static bool take_request_sizes(struct nbdio *io, struct nbd_handle *handle)
 {
-	int64_t stated = nbd_get_block_size(handle, LIBNBD_SIZE_MAXIMUM);
+	int64_t stated = nbd.get_block_size(handle, LIBNBD_SIZE_MAXIMUM);
 	uint64_t most = stated > 0 ? (uint64_t)stated : CLEAR_SIZE;
 
 	most = least(most, CLEAR_SIZE);
@@ -252,7 +252,7 @@ static bool take_request_sizes(struct nbdio *io, struct nbd_handle *handle)
 
 static int take_sizes(struct nbdio *io, struct nbd_handle *handle, const char *uri)
 {
-	int64_t size = nbd_get_size(handle);
+	int64_t size = nbd.get_size(handle);
 
 	if (size < 0)
 		return report_error(uri, "states a size that cannot be (expected less than 8 EiB)");
@@ -270,11 +270,11 @@ static int take_sizes(struct nbdio *io, struct nbd_handle *handle, const char *u
 
 static int check_writable(struct nbd_handle *handle, const char *uri)
 {
-	int read_only = nbd_is_read_only(handle);
+	int read_only = nbd.is_read_only(handle);
 
 	if (read_only < 0)
 		return report_error(uri, "cannot be asked whether it may be written: %s",
-				    nbd_get_error());
+				    nbd.get_error());
 	if (read_only)
 		return report_error(uri, "the export is read-only");
 	return STATUS_DONE;
@@ -285,7 +285,7 @@ static void open_more_links(struct nbdio *io, struct nbd_handle *handle, const c
 {
 	struct nbdlink *link;
 
-	if (nbd_can_multi_conn(handle) <= 0)
+	if (nbd.can_multi_conn(handle) <= 0)
 		return;
 	while (io->nlinks < LINKS_MAX && (link = nbdlink_open_more(uri)))
 		io->links[io->nlinks++] = link;
@@ -293,15 +293,15 @@ static void open_more_links(struct nbdio *io, struct nbd_handle *handle, const c
 
 static void offer(struct nbdio *io, struct nbd_handle *handle, bool writing, struct vhdx_io *ret_io)
 {
-	bool can_zero = writing && nbd_can_zero(handle) > 0;
-	bool can_tell = nbd_can_meta_context(handle, LIBNBD_CONTEXT_BASE_ALLOCATION) > 0;
+	bool can_zero = writing && nbd.can_zero(handle) > 0;
+	bool can_tell = nbd.can_meta_context(handle, LIBNBD_CONTEXT_BASE_ALLOCATION) > 0;
 
 	*ret_io = (struct vhdx_io){
 		.size = sizeof(*ret_io),
 		.opaque = io,
 		.preadv = nbdio_preadv,
 		.pwritev = writing ? nbdio_pwritev : NULL,
-		.flush = writing && nbd_can_flush(handle) > 0 ? nbdio_flush : NULL,
+		.flush = writing && nbd.can_flush(handle) > 0 ? nbdio_flush : NULL,
 		.get_size = nbdio_get_size,
 		.punch = can_zero ? nbdio_punch : NULL,
 		.zero = can_zero ? nbdio_zero : NULL,

@@ -34,7 +34,7 @@ struct nbdlink {
 /* libnbd's text begins with the name of its function. */
 static const char *error_text(void)
 {
-	const char *text = nbd_get_error();
+	const char *text = nbd.get_error();
 	const char *colon = text ? strstr(text, ": ") : NULL;
 
 	if (colon && !strncmp(text, "nbd_", 4))
@@ -48,10 +48,10 @@ static const char *error_text(void)
  */
 static bool connect_handle(struct nbd_handle *handle, const char *uri)
 {
-	return !nbd_set_uri_allow_local_file(handle, true) &&
-	       !nbd_set_pread_initialize(handle, false) &&
-	       !nbd_add_meta_context(handle, LIBNBD_CONTEXT_BASE_ALLOCATION) &&
-	       !nbd_connect_uri(handle, uri);
+	return !nbd.set_uri_allow_local_file(handle, true) &&
+	       !nbd.set_pread_initialize(handle, false) &&
+	       !nbd.add_meta_context(handle, LIBNBD_CONTEXT_BASE_ALLOCATION) &&
+	       !nbd.connect_uri(handle, uri);
 }
 
 static struct nbdlink *open_link(const char *uri)
@@ -63,7 +63,7 @@ static struct nbdlink *open_link(const char *uri)
 	pthread_mutex_init(&link->lock, NULL);
 	pthread_cond_init(&link->poll_ended, NULL);
 	link->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	link->handle = nbd_create();
+	link->handle = nbd.create();
 	if (link->wake >= 0 && link->handle && connect_handle(link->handle, uri))
 		return link;
 	nbdlink_close(link);
@@ -72,6 +72,10 @@ static struct nbdlink *open_link(const char *uri)
 
 int nbdlink_open(const char *uri, struct nbdlink **ret_link)
 {
+	const char *missing = nbd_calls_load();
+
+	if (missing)
+		return report_error(uri, "cannot be connected to: %s", missing);
 	struct nbdlink *link = open_link(uri);
 
 	if (!link)
@@ -165,27 +169,27 @@ static short events_of(unsigned direction)
 /* What libnbd wants may have changed since the poll began. An end of the connection shows as readable. */
 static bool notify(struct nbdlink *link, short events)
 {
-	short wanted = events_of(nbd_aio_get_direction(link->handle));
+	short wanted = events_of(nbd.aio_get_direction(link->handle));
 	bool ended = events & (POLLHUP | POLLERR | POLLNVAL);
 
 	if (wanted & POLLIN && (events & POLLIN || ended))
-		return !nbd_aio_notify_read(link->handle);
+		return !nbd.aio_notify_read(link->handle);
 	if (wanted & POLLOUT && (events & POLLOUT || ended))
-		return !nbd_aio_notify_write(link->handle);
+		return !nbd.aio_notify_write(link->handle);
 	return !ended;
 }
 
 static bool is_lost(const struct nbdlink *link)
 {
-	return nbd_aio_is_dead(link->handle) || nbd_aio_is_closed(link->handle);
+	return nbd.aio_is_dead(link->handle) || nbd.aio_is_closed(link->handle);
 }
 
 /* Waits for one event, without the lock, and deals with it. */
 static void poll_once(struct nbdlink *link)
 {
 	struct pollfd fds[] = {
-		{.fd = nbd_aio_get_fd(link->handle),
-		 .events = events_of(nbd_aio_get_direction(link->handle))},
+		{.fd = nbd.aio_get_fd(link->handle),
+		 .events = events_of(nbd.aio_get_direction(link->handle))},
 		{.fd = link->wake, .events = POLLIN},
 	};
 	eventfd_t count;
@@ -209,7 +213,7 @@ static void give_up(struct nbdlink *link)
 {
 	while (link->polled)
 		pthread_cond_wait(&link->poll_ended, &link->lock);
-	nbd_close(link->handle);
+	nbd.close(link->handle);
 	link->handle = NULL;
 }
 
@@ -223,21 +227,21 @@ static int64_t issue(struct nbd_handle *handle, struct nbdlink_request *request)
 
 	switch (request->operation) {
 	case NBDLINK_READ:
-		return nbd_aio_pread_structured(handle, request->buf, (size_t)request->length,
+		return nbd.aio_pread_structured(handle, request->buf, (size_t)request->length,
 						request->offset, chunks, completion, 0);
 	case NBDLINK_WRITE:
-		return nbd_aio_pwrite(handle, request->buf, (size_t)request->length,
+		return nbd.aio_pwrite(handle, request->buf, (size_t)request->length,
 				      request->offset, completion, 0);
 	case NBDLINK_PUNCH:
-		return nbd_aio_zero(handle, request->length, request->offset, completion, 0);
+		return nbd.aio_zero(handle, request->length, request->offset, completion, 0);
 	case NBDLINK_ZERO:
-		return nbd_aio_zero(handle, request->length, request->offset, completion,
+		return nbd.aio_zero(handle, request->length, request->offset, completion,
 				    LIBNBD_CMD_FLAG_NO_HOLE);
 	case NBDLINK_FLUSH:
-		return nbd_aio_flush(handle, completion, 0);
+		return nbd.aio_flush(handle, completion, 0);
 	case NBDLINK_STATUS:
 	default:
-		return nbd_aio_block_status(handle, request->length, request->offset, extents,
+		return nbd.aio_block_status(handle, request->length, request->offset, extents,
 					    completion, 0);
 	}
 }
@@ -254,12 +258,12 @@ void nbdlink_submit(struct nbdlink *link, struct nbdlink_request *request)
 	bool issued = issue(link->handle, request) >= 0;
 
 	if (!issued && !request->done && !is_lost(link)) {
-		request->result = nbd_get_errno() ? -nbd_get_errno() : -EIO;
+		request->result = nbd.get_errno() ? -nbd.get_errno() : -EIO;
 		request->done = true;
 	}
 	if (is_lost(link))
 		fail(link, -ECONNRESET);
-	else if (link->polled && nbd_aio_get_direction(link->handle) & LIBNBD_AIO_DIRECTION_WRITE)
+	else if (link->polled && nbd.aio_get_direction(link->handle) & LIBNBD_AIO_DIRECTION_WRITE)
 		end_poll(link);
 }
 
@@ -312,9 +316,9 @@ void nbdlink_close(struct nbdlink *link)
 	if (!link)
 		return;
 	/* Says goodbye, without waiting for an answer. */
-	if (link->handle && nbd_aio_is_ready(link->handle))
-		nbd_aio_disconnect(link->handle, 0);
-	nbd_close(link->handle);
+	if (link->handle && nbd.aio_is_ready(link->handle))
+		nbd.aio_disconnect(link->handle, 0);
+	nbd.close(link->handle);
 	if (link->wake >= 0)
 		close(link->wake);
 	pthread_cond_destroy(&link->poll_ended);

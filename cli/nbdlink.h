@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include <libnbd.h>
+#include "nbdcalls.h"
 
 struct nbdlink;
 

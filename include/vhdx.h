@@ -157,7 +157,10 @@ struct vhdx_io {
 	ssize_t (*preadv)(void *opaque, const struct iovec *iov, int iovcnt, uint64_t offset);
 	/** Writes at @offset, extending the storage; returns the bytes written. NULL: read-only. */
 	ssize_t (*pwritev)(void *opaque, const struct iovec *iov, int iovcnt, uint64_t offset);
-	/** Makes every completed write, size change, punch and zero durable. NULL: nothing to do. */
+	/**
+	 * Makes every completed write, size change, punch and zero durable. One at a time, unless
+	 * parallel_flushes says otherwise. NULL: nothing to do.
+	 */
 	int (*flush)(void *opaque);
 	int (*get_size)(void *opaque, uint64_t *ret_size);
 	/** Cuts or grows; growth reads as zeros. NULL: the size is fixed. */
@@ -176,11 +179,19 @@ struct vhdx_io {
 	int (*next_data)(void *opaque, uint64_t offset, uint64_t *ret_start, uint64_t *ret_end);
 	/** Optional. Locks for reading (others may read too) or writing (alone); -EAGAIN when taken. */
 	int (*lock)(void *opaque, int exclusive);
-	/** Optional. Shares a range of @source's blocks with this storage; -EOPNOTSUPP when it cannot. */
+	/**
+	 * Optional. Shares a range of @source's blocks with this storage. -EOPNOTSUPP or -EXDEV when the two
+	 * never can, -EINVAL when this range cannot be; what the range then holds is the old or the new.
+	 */
 	int (*clone)(void *opaque, uint64_t offset, const struct vhdx_io *source,
 		     uint64_t source_offset, uint64_t length);
 	/** Optional. Called once, last. */
 	void (*close)(void *opaque);
+	/**
+	 * Optional. How many flushes may run at once, if each of them fails when a write that was completed
+	 * before its call is lost, whatever the others were told; 0 and 1: one at a time.
+	 */
+	unsigned parallel_flushes;
 };
 
 /** vhdx_file_io: open for writing too. */
@@ -190,7 +201,8 @@ struct vhdx_io {
 
 /**
  * Storage in a regular file or block device at @path. @flags: VHDX_FILE_*. The caller ends it with
- * ret_io->close, unless a call that takes it says otherwise.
+ * ret_io->close, unless a call that takes it says otherwise. Flushes may run at once, for which it opens the
+ * file up to 16 times more; after one has failed, all do.
  */
 VHDX_API int vhdx_file_io(const char *path, uint32_t flags, struct vhdx_io *ret_io);
 
@@ -713,7 +725,8 @@ struct vhdx_destination {
 	enum vhdx_format format;
 	const char *path;	  /**< a new file, or for raw an existing block device */
 	const struct vhdx_io *io; /**< raw storage that is big enough, overwritten; or a VHDX's */
-	int use_fd;		  /**< raw only; nonzero: write to @fd in order, without seeking */
+	/** Raw only; nonzero: write to @fd in order, without seeking. A pipe is made larger if it may be. */
+	int use_fd;
 	int fd;
 	/**
 	 * For VHDX: what to make, differencing excepted; may be NULL. virtual_size is the source's, block
@@ -725,6 +738,13 @@ struct vhdx_destination {
 
 /** vhdx_convert: go past the page cache where possible. */
 #define VHDX_CONVERT_DIRECT 0x1u
+/**
+ * vhdx_convert: copy every byte and look for zeros. Otherwise a file shares the source's blocks where the
+ * file system can (FICLONERANGE), zeros in them too, unless it shall have no holes or be a fixed VHDX: what
+ * is shared is no space of its own, nor any more of the source's, where a later write needs new space. Of a
+ * pipe: it gets the bytes, not pages of the file.
+ */
+#define VHDX_CONVERT_NO_CLONE 0x2u
 
 struct vhdx_convert_options {
 	size_t size;

@@ -206,6 +206,26 @@ int vhdx_builder_allocate(struct builder *b, uint64_t block, uint64_t *ret_offse
 	return 0;
 }
 
+uint64_t vhdx_builder_next_place(const struct builder *b, uint64_t offset)
+{
+	uint64_t block = offset / b->plan.block_size;
+
+	assert(!is_fixed(b) && block + 1 >= b->next_block);
+	return (block + 1 == b->next_block ? b->last_offset : b->end) + offset % b->plan.block_size;
+}
+
+/* The space is taken at once, for each growth changes the inode. */
+int vhdx_builder_allocate_range(struct builder *b, uint64_t offset, uint64_t length)
+{
+	uint64_t last = (offset + length - 1) / b->plan.block_size;
+	uint64_t unused;
+	int ret = reach(b, round_up(vhdx_builder_next_place(b, offset) + length, MIB));
+
+	for (uint64_t block = offset / b->plan.block_size; block <= last && !ret; block++)
+		ret = vhdx_builder_allocate(b, block, &unused);
+	return ret;
+}
+
 /* ---- Tables ---- */
 
 /* A part of the BAT on its way to the file. */

@@ -49,6 +49,12 @@ int vhdx_builder_begin(const struct vhdx_io *io, const char *name, const struct 
  */
 int vhdx_builder_allocate(struct builder *builder, uint64_t block, uint64_t *ret_offset);
 
+/* Where vhdx_builder_allocate would put that byte of the disk, and all behind it if it put it one after the other. */
+uint64_t vhdx_builder_next_place(const struct builder *builder, uint64_t offset);
+
+/* As vhdx_builder_allocate, for all blocks that the range of the disk touches: they lie one after the other. */
+int vhdx_builder_allocate_range(struct builder *builder, uint64_t offset, uint64_t length);
+
 /* When all blocks are written. @virtual_size: of the plan, or what it was found to be in the end. */
 int vhdx_builder_finish(struct builder *builder, uint64_t virtual_size);
 

@@ -13,8 +13,8 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/zeros.h"
-#include "ops/endpoint.h"
 #include "base/options.h"
+#include "ops/share.h"
 
 /* What is looked at for zeros, and what direct I/O is aligned to. */
 #define UNIT 4096u
@@ -36,6 +36,7 @@ struct job {
 	struct vhdx_convert_options options;
 	uint64_t total; /* for progress: 0 for a stream, whose end is not in sight */
 	size_t piece_size;
+	struct sharing sharing;
 
 	pthread_mutex_t take; /* of the source and the members here */
 	uint64_t cursor;      /* all before has been taken */
@@ -57,8 +58,10 @@ struct piece {
 	uint64_t ticket;
 	uint64_t offset;
 	uint64_t length;
-	bool is_read; /* its bytes are in the buffer */
-	bool is_zero; /* known to be zeros, which the sink must be told of */
+	bool is_read;	/* its bytes are in the buffer */
+	bool is_zero;	/* known to be zeros, which the sink must be told of */
+	bool is_shared; /* its bytes need not be read, if the sink takes them as they lie */
+	struct source_place from; /* then */
 };
 
 /* Of a piece: what must be written. */
@@ -77,45 +80,70 @@ struct worker {
 
 /* ---- Taking pieces ---- */
 
-/* Goes on over holes that are too short to be worth another piece. */
-static int join_ranges(struct source *source, uint64_t end, uint64_t *stop)
+/* Goes on over holes that are too short to be worth another piece, to where what can be shared begins. */
+static int join_ranges(struct job *job, uint64_t end, uint64_t *stop)
 {
+	struct shared_range shared;
 	uint64_t start, next;
 	int ret = 0;
 
 	while (*stop < end) {
-		ret = vhdx_source_next_data(source, *stop, end, &start, &next);
-		if (ret || start - *stop >= MIN_ZEROS)
+		ret = vhdx_source_next_data(&job->source, *stop, job->source.size, &start, &next);
+		if (ret || start >= end || start - *stop >= MIN_ZEROS)
 			break;
 		*stop = next;
+		if (!vhdx_sharing_find(&job->sharing, &job->source, start, next, job->piece_size,
+				       &shared))
+			continue;
+		*stop = shared.offset;
+		break;
 	}
 	return ret == -ENXIO ? 0 : ret;
+}
+
+/* From @start on, where data begin but for what alignment adds, and go on to @stop. */
+static int find_data(struct job *job, uint64_t start, uint64_t data, uint64_t stop,
+		     struct piece *piece)
+{
+	uint64_t end = min_u64(job->source.size, round_up_saturated(start + 1, job->piece_size));
+	struct shared_range shared;
+	int ret = 0;
+
+	piece->offset = start;
+	if (vhdx_sharing_find(&job->sharing, &job->source, data, stop, job->piece_size, &shared)) {
+		if (shared.offset == start) {
+			piece->length = shared.length;
+			piece->is_shared = true;
+			piece->from = shared.from;
+			return 0;
+		}
+		stop = shared.offset;
+	} else if (stop < end) {
+		ret = join_ranges(job, end, &stop);
+	}
+	piece->length = ret ? 0 : min_u64(end, round_up_saturated(stop, UNIT)) - start;
+	return ret;
 }
 
 /* The next range that must be copied, or be made zero; an empty one at the end. */
 static int find_piece(struct job *job, struct piece *piece)
 {
 	uint64_t size = job->source.size;
-	uint64_t start, stop;
-	int ret = vhdx_source_next_data(&job->source, job->cursor, size, &start, &stop);
+	uint64_t data, stop;
+	int ret = vhdx_source_next_data(&job->source, job->cursor, size, &data, &stop);
 
 	if (ret && ret != -ENXIO)
 		return ret;
 	if (ret)
-		start = stop = size;
-	start = max_u64(job->cursor, round_down(start, UNIT));
-	if (start > job->cursor && !job->sink.reads_zeros) {
-		piece->offset = job->cursor;
-		piece->length = min_u64(start - job->cursor, MAX_ZERO_PIECE);
-		piece->is_zero = true;
-		return 0;
-	}
-	uint64_t end = min_u64(size, round_up_saturated(start + 1, job->piece_size));
+		data = stop = size;
+	uint64_t start = max_u64(job->cursor, round_down(data, UNIT));
 
-	ret = stop < end ? join_ranges(&job->source, end, &stop) : 0;
-	piece->offset = start;
-	piece->length = ret ? 0 : min_u64(end, round_up_saturated(stop, UNIT)) - start;
-	return ret;
+	if (start == job->cursor || job->sink.reads_zeros)
+		return find_data(job, start, data, stop, piece);
+	piece->offset = job->cursor;
+	piece->length = min_u64(start - job->cursor, MAX_ZERO_PIECE);
+	piece->is_zero = true;
+	return 0;
 }
 
 static int read_piece(struct worker *worker)
@@ -293,6 +321,52 @@ static int do_in_turn(struct worker *worker, uint64_t *ret_position)
 	return ret;
 }
 
+/* What its file does not share after all, while this piece's turn lasts. */
+static int copy_refused(struct worker *worker)
+{
+	struct job *job = worker->job;
+	struct piece whole = worker->piece;
+	uint64_t end = whole.offset + whole.length;
+	uint64_t position;
+	int ret = 0;
+
+	for (uint64_t at = whole.offset; at < end && !ret && !job->stopped;) {
+		uint64_t next = min_u64(end, round_up(at + 1, job->piece_size));
+
+		worker->piece = (struct piece){whole.ticket, at, next - at};
+		ret = read_piece(worker);
+		if (ret)
+			break;
+		find_runs(worker);
+		ret = do_in_turn(worker, &position);
+		if (!ret && !job->sink.in_order)
+			ret = write_runs(worker, position);
+		if (!ret)
+			ret = zero_gaps(worker);
+		at = next;
+	}
+	worker->piece = whole;
+	return ret;
+}
+
+static int share_piece(struct worker *worker)
+{
+	struct job *job = worker->job;
+	struct piece *piece = &worker->piece;
+	struct shared_range range = {piece->offset, piece->length, piece->from};
+	bool shared;
+
+	if (!wait_for_turn(job, piece->ticket))
+		return 0;
+	int ret = vhdx_sharing_do(&job->sharing, &range, &shared);
+
+	if (!ret)
+		ret = shared ? report(job, piece->offset + piece->length) : copy_refused(worker);
+	if (!ret)
+		end_turn(job);
+	return ret;
+}
+
 static int copy_piece(struct worker *worker)
 {
 	struct job *job = worker->job;
@@ -327,7 +401,7 @@ static void *work(void *opaque)
 		if (!ret)
 			ret = take_piece(&worker);
 		if (!ret && worker.piece.length)
-			ret = copy_piece(&worker);
+			ret = worker.piece.is_shared ? share_piece(&worker) : copy_piece(&worker);
 	} while (!ret && worker.piece.length);
 	if (ret)
 		stop(job, ret);
@@ -390,9 +464,11 @@ static int run(struct job *job)
 
 static int check_options(const struct vhdx_convert_options *options)
 {
-	if (options->flags & ~VHDX_CONVERT_DIRECT)
+	uint32_t known = VHDX_CONVERT_DIRECT | VHDX_CONVERT_NO_CLONE;
+
+	if (options->flags & ~known)
 		return vhdx_fail_argument("vhdx_convert_options: unknown flags %#x",
-					  options->flags & ~VHDX_CONVERT_DIRECT);
+					  options->flags & ~known);
 	if (options->threads > MAX_THREADS)
 		return vhdx_fail_argument("%u threads (expected 1 to %u, or 0 for the default)",
 					  options->threads, MAX_THREADS);
@@ -425,7 +501,9 @@ int vhdx_convert(const struct vhdx_source *source, const struct vhdx_destination
 	if (!ret) {
 		job.source.stream.idle = job.sink.stream.idle = report_idle;
 		job.source.stream.opaque = job.sink.stream.opaque = &job;
+		vhdx_sharing_begin(&job.sharing, &job.sink, job.options.flags);
 		ret = run(&job);
+		vhdx_sharing_end(&job.sharing);
 		vhdx_sink_close(&job.sink);
 	}
 	vhdx_source_close(&job.source);

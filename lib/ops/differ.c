@@ -134,7 +134,7 @@ static uint64_t count_shared(const struct walk *walk)
 
 	if (walk->sides[0].start > offset || walk->sides[1].start > offset ||
 	    !vhdx_source_place(walk->sides[0].source, offset, &a) ||
-	    !vhdx_source_place(walk->sides[1].source, offset, &b) ||
+	    !vhdx_source_place(walk->sides[1].source, offset, &b) || !a.layer || !b.layer ||
 	    a.file_offset != b.file_offset || !is_same_file(a.layer, b.layer))
 		return 0;
 	return round_down(min_u64(a.length, b.length), walk->differ->sector_size);

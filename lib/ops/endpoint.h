@@ -18,6 +18,7 @@
 #define SIZE_UNKNOWN UINT64_MAX
 
 struct source;
+struct source_place;
 
 struct source_functions {
 	/* As vhdx_source_next_data and vhdx_source_read. */
@@ -25,6 +26,8 @@ struct source_functions {
 			 uint64_t *ret_end);
 	int (*read)(struct source *source, void *buf, size_t size, uint64_t offset,
 		    size_t *ret_done);
+	/* Optional: as vhdx_source_place. */
+	bool (*place)(const struct source *source, uint64_t offset, struct source_place *ret_place);
 };
 
 #define SOURCE_EXTENTS 64
@@ -36,6 +39,7 @@ struct source {
 	bool in_order;	  /* can only be read from front to back */
 
 	struct vhdx *disk;
+	bool is_direct;	  /* the disk's files are read past the page cache until it is closed */
 	const char *path; /* a raw file's */
 	struct vhdx_io io;
 	bool owns_io;
@@ -66,14 +70,16 @@ int vhdx_source_next_data(struct source *source, uint64_t offset, uint64_t end, 
 int vhdx_source_read(struct source *source, void *buf, size_t size, uint64_t offset,
 		     size_t *ret_done);
 
-/* Where a byte of a disk lies: in which file of its chain, and how far that goes on in there. */
+/* Where a byte of the contents lies: in which file, and how far that goes on in there. */
 struct source_place {
-	const struct vhdx *layer;
+	const struct vhdx *layer; /* of a disk's chain; NULL: of raw storage */
+	const struct vhdx_io
+		*io; /* NULL: what is there is not what is read, for a log is replayed */
 	uint64_t file_offset;
 	uint64_t length;
 };
 
-/* For a byte of the range that vhdx_source_next_data told last; false for what is no disk. */
+/* For a byte of the range that vhdx_source_next_data told last; false when it lies nowhere. */
 bool vhdx_source_place(const struct source *source, uint64_t offset,
 		       struct source_place *ret_place);
 
@@ -95,6 +101,13 @@ struct sink_functions {
 	int (*write)(struct sink *sink, const void *buf, size_t size, uint64_t position);
 	/* Makes a range read as zeros; only called when !reads_zeros. */
 	int (*zero)(struct sink *sink, uint64_t offset, uint64_t length);
+	/*
+	 * Gives a range of the disk what lies at @from, which does not pass through our memory; only called
+	 * with whole units of share_unit, in the order of the disk, one caller at a time. *ret_refusal: 0, or
+	 * the errno why these bytes must be read and written; then nothing has happened.
+	 */
+	int (*share)(struct sink *sink, const struct source_place *from, uint64_t offset,
+		     uint64_t length, int *ret_refusal);
 	/* The contents are complete. */
 	int (*finish)(struct sink *sink, uint64_t size);
 };
@@ -106,6 +119,12 @@ struct sink {
 	bool reads_zeros; /* what is not written reads as zeros */
 	bool durable;
 	bool no_holes;
+
+	uint64_t
+		share_unit; /* a power of two, what can be shared is aligned to it; 0: nothing can be */
+	uint64_t share_most; /* at once */
+	uint64_t share_end;  /* of the disk: what lies behind must be written */
+	bool is_remote;	     /* its server copies by itself what it cannot share */
 
 	struct new_file file; /* a new file */
 	bool has_file;

@@ -7,15 +7,22 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
-#include "ops/endpoint.h"
+#include "ops/streamsink.h"
+#include "store/filecopy.h"
 #include "store/fill.h"
 #include "base/options.h"
 #include "ops/samefile.h"
+#include "ops/share.h"
 #include "store/file.h"
 #include "store/io.h"
 
 #define STORAGE_NAME "(storage)"
 #define STREAM_NAME  "(stream)"
+/* Of what passes no memory, so that a cancel is soon noticed. */
+#define MOST_CLONED (256 * MIB)
+#define MOST_COPIED (16 * MIB)
+/* Of what is written to the disk while the rest is copied: less makes more extents. */
+#define WRITING_STEP (32 * MIB)
 
 static const struct vhdx_io *io_of(const struct sink *sink)
 {
@@ -24,9 +31,21 @@ static const struct vhdx_io *io_of(const struct sink *sink)
 
 /* ---- Raw storage, new or not ---- */
 
+/* The flush in the end then finds little left to wait for. */
+static void begin_writing(const struct sink *sink, size_t size, uint64_t position)
+{
+	uint64_t end = round_down(position + size, WRITING_STEP);
+
+	if (sink->durable && end > position)
+		vhdx_file_begin_writing(io_of(sink), end - WRITING_STEP, WRITING_STEP);
+}
+
 static int raw_write(struct sink *sink, const void *buf, size_t size, uint64_t position)
 {
 	int ret = vhdx_io_write(io_of(sink), buf, size, position);
+
+	if (!ret)
+		begin_writing(sink, size, position);
 
 	return ret ? vhdx_fail_errno(ret, sink->name, "cannot write %zu bytes at %#" PRIx64, size,
 				     position)
@@ -51,6 +70,42 @@ static int raw_flush(struct sink *sink)
 	return ret ? vhdx_fail_errno(ret, sink->name, "cannot be made durable") : 0;
 }
 
+/*
+ * Blocks that are shared, or a server's own copy of them. On local file systems the kernel's copy takes longer than
+ * our threads, for the inode is locked all the while, and finds no zeros.
+ */
+static int share_storage(struct sink *sink, const struct source_place *from, uint64_t length,
+			 uint64_t position)
+{
+	const struct vhdx_io *io = io_of(sink);
+	int ret = vhdx_io_clone(io, position, from->io, from->file_offset, length);
+
+	if (ret && sink->is_remote)
+		ret = vhdx_file_copy_range(io, position, from->io, from->file_offset, length);
+	return ret;
+}
+
+static int raw_share(struct sink *sink, const struct source_place *from, uint64_t offset,
+		     uint64_t length, int *ret_refusal)
+{
+	*ret_refusal = share_storage(sink, from, length, offset);
+	return 0;
+}
+
+/* What is shared is no space of the file's own: a later write to it may find none. */
+static void allow_sharing(struct sink *sink)
+{
+	const struct vhdx_io *io = io_of(sink);
+
+	sink->is_remote = vhdx_file_is_remote(io);
+	if (sink->no_holes || (!io->clone && !sink->is_remote) ||
+	    (sink->has_builder && sink->builder.space != SPACE_HOLES))
+		return;
+	sink->share_unit = vhdx_file_share_unit(io);
+	sink->share_most = sink->is_remote ? MOST_COPIED : MOST_CLONED;
+	sink->share_end = UINT64_MAX;
+}
+
 static int there_finish(struct sink *sink, uint64_t size)
 {
 	(void)size;
@@ -69,9 +124,9 @@ static int new_finish(struct sink *sink, uint64_t size)
 }
 
 static const struct sink_functions there_functions = {
-	.write = raw_write, .zero = raw_zero, .finish = there_finish};
+	.write = raw_write, .zero = raw_zero, .share = raw_share, .finish = there_finish};
 static const struct sink_functions new_functions = {
-	.write = raw_write, .zero = raw_zero, .finish = new_finish};
+	.write = raw_write, .zero = raw_zero, .share = raw_share, .finish = new_finish};
 
 /* Storage that is there must be large enough; what lies behind the contents stays as it is. */
 static int open_there(struct sink *sink, const struct source *source)
@@ -137,57 +192,6 @@ static int open_new(struct sink *sink, const struct source *source)
 		       : 0;
 }
 
-/* ---- A stream ---- */
-
-static int write_fd(struct sink *sink, const void *buf, size_t size)
-{
-	const char *bytes = buf;
-
-	while (size) {
-		ssize_t done = vhdx_stream_write(&sink->stream, bytes, size);
-
-		if (done == -ECANCELED)
-			return (int)done;
-		if (done < 0)
-			return vhdx_fail_errno((int)done, sink->name,
-					       "cannot write on at %#" PRIx64, sink->position);
-		bytes += done;
-		size -= (size_t)done;
-		sink->position += (uint64_t)done;
-	}
-	return 0;
-}
-
-static int write_zeros_up_to(struct sink *sink, uint64_t position)
-{
-	static const char zeros[64 * 1024];
-	int ret = 0;
-
-	while (sink->position < position && !ret)
-		ret = write_fd(sink, zeros,
-			       (size_t)min_u64(sizeof(zeros), position - sink->position));
-	return ret;
-}
-
-static int stream_write(struct sink *sink, const void *buf, size_t size, uint64_t position)
-{
-	int ret = write_zeros_up_to(sink, position);
-
-	return ret ? ret : write_fd(sink, buf, size);
-}
-
-static const struct sink_functions stream_functions = {.write = stream_write,
-						       .finish = write_zeros_up_to};
-
-static void open_stream(struct sink *sink, int fd)
-{
-	sink->functions = &stream_functions;
-	sink->name = STREAM_NAME;
-	sink->in_order = true;
-	sink->reads_zeros = true; /* it makes its zeros when it comes to what follows them */
-	vhdx_stream_init(&sink->stream, fd);
-}
-
 /* ---- A new image ---- */
 
 static int image_place(struct sink *sink, uint64_t offset, uint64_t *ret_position)
@@ -199,6 +203,34 @@ static int image_place(struct sink *sink, uint64_t offset, uint64_t *ret_positio
 	if (!ret)
 		*ret_position = block_offset + offset % block_size;
 	return ret;
+}
+
+/* A part may have been shared before the refusal: space that has no block yet must read as zeros. */
+static int clear_refused(struct sink *sink, uint64_t place, uint64_t length)
+{
+	const struct vhdx_io *io = io_of(sink);
+	int ret = vhdx_fill_holes(io, place, length);
+
+	if (!ret && io->set_size)
+		ret = vhdx_io_set_size(io, sink->builder.size);
+	return ret ? vhdx_fail_errno(ret, sink->name,
+				     "cannot be cleared at %#" PRIx64 ", where sharing stopped",
+				     place)
+		   : 0;
+}
+
+/* Space is taken only when it holds the bytes: blocks of zeros, which reading finds, shall have none. */
+static int image_share(struct sink *sink, const struct source_place *from, uint64_t offset,
+		       uint64_t length, int *ret_refusal)
+{
+	struct builder *builder = &sink->builder;
+
+	uint64_t place = vhdx_builder_next_place(builder, offset);
+
+	*ret_refusal = share_storage(sink, from, length, place);
+	if (!*ret_refusal)
+		return vhdx_builder_allocate_range(builder, offset, length);
+	return share_is_final(*ret_refusal) ? 0 : clear_refused(sink, place, length);
 }
 
 static int image_finish(struct sink *sink, uint64_t size)
@@ -215,6 +247,7 @@ static int image_finish(struct sink *sink, uint64_t size)
 static const struct sink_functions image_functions = {
 	.place = image_place,
 	.write = raw_write,
+	.share = image_share,
 	.finish = image_finish,
 };
 
@@ -318,7 +351,8 @@ static int open_any(const struct vhdx_destination *to, const struct source *sour
 	if (ret)
 		return ret;
 	if (to->use_fd) {
-		open_stream(sink, to->fd);
+		sink->name = STREAM_NAME;
+		vhdx_stream_sink(sink, to->fd, source->size);
 		return 0;
 	}
 	sink->durable = !(options->flags & VHDX_CREATE_NO_SYNC);
@@ -327,8 +361,12 @@ static int open_any(const struct vhdx_destination *to, const struct source *sour
 	if (ret)
 		return ret;
 	if (to->format == VHDX_FORMAT_VHDX)
-		return open_image(sink, &plan);
-	return sink->has_file ? open_new(sink, source) : open_there(sink, source);
+		ret = open_image(sink, &plan);
+	else
+		ret = sink->has_file ? open_new(sink, source) : open_there(sink, source);
+	if (!ret)
+		allow_sharing(sink);
+	return ret;
 }
 
 static int check_destination(const struct vhdx_destination *to,
@@ -380,6 +418,7 @@ int vhdx_sink_finish(struct sink *sink, uint64_t size)
 
 void vhdx_sink_close(struct sink *sink)
 {
+	vhdx_stream_leave_pipe(&sink->stream);
 	if (sink->has_builder)
 		vhdx_builder_free(&sink->builder);
 	if (sink->has_file)

@@ -71,9 +71,56 @@ static int disk_read(struct source *source, void *buf, size_t size, uint64_t off
 	return vhdx_pread(source->disk, buf, part, offset);
 }
 
-static const struct source_functions disk_functions = {disk_next_data, disk_read};
+/* What a replay shows, it may show in the place of any byte of the file. */
+static const struct vhdx_io *plain_file(const struct vhdx *layer)
+{
+	return layer->image.view == layer->image.file ? layer->image.file : NULL;
+}
 
-static int open_disk(struct source *source)
+static bool disk_place(const struct source *source, uint64_t offset, struct source_place *ret_place)
+{
+	for (size_t i = 0; i < source->count; i++) {
+		const struct vhdx_extent *extent = &source->extents[i];
+		const struct vhdx *layer = source->disk;
+
+		if (extent->type != VHDX_EXTENT_DATA || offset < extent->offset ||
+		    offset - extent->offset >= extent->length)
+			continue;
+		for (unsigned depth = extent->depth; depth; depth--)
+			layer = layer->parent;
+		uint64_t skip = offset - extent->offset;
+
+		*ret_place = (struct source_place){layer, plain_file(layer),
+						   extent->file_offset + skip,
+						   extent->length - skip};
+		return true;
+	}
+	return false;
+}
+
+static const struct source_functions disk_functions = {disk_next_data, disk_read, disk_place};
+
+static void begin_walk(struct source *source, bool direct)
+{
+	source->is_direct = direct;
+	for (const struct vhdx *disk = source->disk; disk; disk = disk->parent) {
+		vhdx_file_set_sequential(&disk->file, true);
+		if (direct)
+			vhdx_file_set_direct(&disk->file, true);
+	}
+}
+
+/* The disk is the caller's, who may read it in another way. */
+static void end_walk(struct source *source)
+{
+	for (const struct vhdx *disk = source->disk; disk; disk = disk->parent) {
+		vhdx_file_set_sequential(&disk->file, false);
+		if (source->is_direct)
+			vhdx_file_set_direct(&disk->file, false);
+	}
+}
+
+static int open_disk(struct source *source, bool direct)
 {
 	struct vhdx_info info = {.size = sizeof(info)};
 	const struct vhdx_error *fault = vhdx_get_fault(source->disk);
@@ -87,6 +134,7 @@ static int open_disk(struct source *source)
 	source->functions = &disk_functions;
 	source->name = info.path ? info.path : STORAGE_NAME;
 	source->size = info.virtual_size;
+	begin_walk(source, direct);
 	return 0;
 }
 
@@ -116,7 +164,17 @@ static int raw_read(struct source *source, void *buf, size_t size, uint64_t offs
 	return 0;
 }
 
-static const struct source_functions raw_functions = {raw_next_data, raw_read};
+static bool raw_place(const struct source *source, uint64_t offset, struct source_place *ret_place)
+{
+	uint64_t end = min_u64(source->known.end, source->size);
+
+	if (offset < source->known.start || offset >= end)
+		return false;
+	*ret_place = (struct source_place){NULL, &source->io, offset, end - offset};
+	return true;
+}
+
+static const struct source_functions raw_functions = {raw_next_data, raw_read, raw_place};
 
 static int open_raw(struct source *source)
 {
@@ -127,6 +185,7 @@ static int open_raw(struct source *source)
 	if (source->size > INT64_MAX)
 		return vhdx_fail(-EFBIG, NO_PROBLEM, source->name, VHDX_NO_OFFSET,
 				 "has %" PRIu64 " bytes (expected less than 2^63)", source->size);
+	vhdx_file_set_sequential(&source->io, true);
 	source->functions = &raw_functions;
 	return 0;
 }
@@ -179,7 +238,7 @@ static int stream_read(struct source *source, void *buf, size_t size, uint64_t o
 	return 0;
 }
 
-static const struct source_functions stream_functions = {stream_next_data, stream_read};
+static const struct source_functions stream_functions = {stream_next_data, stream_read, NULL};
 
 static void open_stream(struct source *source, int fd)
 {
@@ -196,7 +255,7 @@ static int open_any(const struct vhdx_source *given, bool direct, struct source 
 {
 	if (given->disk) {
 		source->disk = given->disk;
-		return open_disk(source);
+		return open_disk(source, direct);
 	}
 	if (given->path) {
 		source->path = given->path;
@@ -264,22 +323,7 @@ int vhdx_source_read(struct source *source, void *buf, size_t size, uint64_t off
 
 bool vhdx_source_place(const struct source *source, uint64_t offset, struct source_place *ret_place)
 {
-	for (size_t i = 0; i < source->count; i++) {
-		const struct vhdx_extent *extent = &source->extents[i];
-		const struct vhdx *layer = source->disk;
-
-		if (extent->type != VHDX_EXTENT_DATA || offset < extent->offset ||
-		    offset - extent->offset >= extent->length)
-			continue;
-		for (unsigned depth = extent->depth; depth; depth--)
-			layer = layer->parent;
-		uint64_t skip = offset - extent->offset;
-
-		*ret_place = (struct source_place){layer, extent->file_offset + skip,
-						   extent->length - skip};
-		return true;
-	}
-	return false;
+	return source->functions->place && source->functions->place(source, offset, ret_place);
 }
 
 bool vhdx_source_uses_file(const struct source *source, const struct stat *file)
@@ -295,6 +339,7 @@ bool vhdx_source_uses_file(const struct source *source, const struct stat *file)
 
 void vhdx_source_close(struct source *source)
 {
+	end_walk(source);
 	if (source->owns_io)
 		vhdx_io_close(&source->io);
 	*source = (struct source){0};

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <linux/openat2.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -17,12 +18,16 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "store/file.h"
+#include "store/syncers.h"
 
 #define DIRECT_ALIGNMENT 4096u /* no device has larger sectors */
 
 struct file_store {
 	int fd;
 	int direct_fd; /* -1: none */
+	bool is_direct_for_now;
+
+	struct syncers syncers;
 };
 
 static bool is_direct_aligned(const struct iovec *iov, int iovcnt, uint64_t offset)
@@ -73,7 +78,7 @@ static int file_flush(void *opaque)
 {
 	struct file_store *file = opaque;
 
-	return fdatasync(file->fd) ? -errno : 0;
+	return vhdx_syncers_flush(&file->syncers);
 }
 
 static int file_get_size(void *opaque, uint64_t *ret_size)
@@ -234,6 +239,7 @@ static void file_close(void *opaque)
 {
 	struct file_store *file = opaque;
 
+	vhdx_syncers_destroy(&file->syncers);
 	close(file->fd);
 	if (file->direct_fd >= 0)
 		close(file->direct_fd);
@@ -254,6 +260,7 @@ static const struct vhdx_io file_functions = {
 	.lock = file_lock,
 	.clone = file_clone,
 	.close = file_close,
+	.parallel_flushes = SYNCERS - 1, /* and one that logs */
 };
 
 int vhdx_file_io_from_fd(int fd, int direct_fd, struct vhdx_io *ret_io)
@@ -267,7 +274,9 @@ int vhdx_file_io_from_fd(int fd, int direct_fd, struct vhdx_io *ret_io)
 			close(direct_fd);
 		return vhdx_fail_memory();
 	}
-	*file = (struct file_store){fd, direct_fd};
+	*file = (struct file_store){.fd = fd, .direct_fd = direct_fd};
+
+	vhdx_syncers_init(&file->syncers, fd);
 	*ret_io = file_functions;
 	ret_io->opaque = file;
 	if (mode >= 0 && (mode & O_ACCMODE) == O_RDONLY) {
@@ -356,6 +365,41 @@ int vhdx_file_io_resolved(const char *path, uint32_t flags, struct vhdx_io *ret_
 int vhdx_file_fd(const struct vhdx_io *io)
 {
 	return io->preadv == file_preadv ? ((struct file_store *)io->opaque)->fd : -1;
+}
+
+void vhdx_file_set_direct(const struct vhdx_io *io, bool direct)
+{
+	struct file_store *file = io->preadv == file_preadv ? io->opaque : NULL;
+	char path[32];
+
+	if (!file || direct == (file->direct_fd >= 0) || (!direct && !file->is_direct_for_now))
+		return;
+	if (direct) {
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", file->fd);
+		file->direct_fd =
+			open(path, (io->pwritev ? O_RDWR : O_RDONLY) | O_DIRECT | O_CLOEXEC);
+	} else {
+		close(file->direct_fd);
+		file->direct_fd = -1;
+	}
+	file->is_direct_for_now = file->direct_fd >= 0;
+}
+
+void vhdx_file_set_sequential(const struct vhdx_io *io, bool sequential)
+{
+	int fd = vhdx_file_fd(io);
+
+	if (fd >= 0)
+		(void)posix_fadvise(fd, 0, 0,
+				    sequential ? POSIX_FADV_SEQUENTIAL : POSIX_FADV_NORMAL);
+}
+
+void vhdx_file_begin_writing(const struct vhdx_io *io, uint64_t offset, uint64_t length)
+{
+	int fd = vhdx_file_fd(io);
+
+	if (fd >= 0)
+		(void)sync_file_range(fd, (off64_t)offset, (off64_t)length, SYNC_FILE_RANGE_WRITE);
 }
 
 bool vhdx_file_identity(const struct vhdx_io *io, struct file_identity *ret_identity)

@@ -28,6 +28,18 @@ bool vhdx_file_identity(const struct vhdx_io *io, struct file_identity *ret_iden
 /* Bytes of a file store that have space; false when @io is none. */
 bool vhdx_file_allocated(const struct vhdx_io *io, uint64_t *ret_bytes);
 
+/*
+ * From now on, or no longer, transfers that are aligned for it go past the page cache, where the file system can. A
+ * store that was opened so stays so. Nobody may use the store meanwhile; nothing happens to other storage.
+ */
+void vhdx_file_set_direct(const struct vhdx_io *io, bool direct);
+
+/* The file is read from front to back from now on, or no longer: the page cache reads more of it ahead. */
+void vhdx_file_set_sequential(const struct vhdx_io *io, bool sequential);
+
+/* Has the system begin to write a range to the disk, which a flush then need not wait for from the beginning. */
+void vhdx_file_begin_writing(const struct vhdx_io *io, uint64_t offset, uint64_t length);
+
 /* The descriptor of a file store, or -1. It stays the store's. */
 int vhdx_file_fd(const struct vhdx_io *io);
 

@@ -44,9 +44,34 @@ static int slice(const struct iovec *iov, int iovcnt, uint64_t skip, uint64_t co
 	return n;
 }
 
+/* Most requests have one buffer: no copy of it is made, and nothing is summed up. */
+int vhdx_io_read(const struct vhdx_io *io, void *buf, size_t size, uint64_t offset)
+{
+	struct iovec rest = {buf, size};
+
+	while (rest.iov_len) {
+		ssize_t done = io->preadv(io->opaque, &rest, 1, offset);
+
+		if (done == -EINTR)
+			continue;
+		if (done < 0)
+			return (int)done;
+		if (!done) {
+			memset(rest.iov_base, 0, rest.iov_len);
+			return 0;
+		}
+		rest.iov_base = (char *)rest.iov_base + done;
+		rest.iov_len -= (size_t)done;
+		offset += (uint64_t)done;
+	}
+	return 0;
+}
+
 int vhdx_io_readv(const struct vhdx_io *io, const struct iovec *iov, int iovcnt, uint64_t skip,
 		  uint64_t count, uint64_t offset)
 {
+	if (iovcnt == 1)
+		return vhdx_io_read(io, (char *)iov->iov_base + skip, (size_t)count, offset);
 	while (count) {
 		struct iovec part[IOV_BATCH];
 		int n = slice(iov, iovcnt, skip, count, part);
@@ -67,14 +92,31 @@ int vhdx_io_readv(const struct vhdx_io *io, const struct iovec *iov, int iovcnt,
 	return 0;
 }
 
-int vhdx_io_read(const struct vhdx_io *io, void *buf, size_t size, uint64_t offset)
+int vhdx_io_write(const struct vhdx_io *io, const void *buf, size_t size, uint64_t offset)
 {
-	return vhdx_io_readv(io, &(struct iovec){buf, size}, 1, 0, size, offset);
+	struct iovec rest = {(void *)(uintptr_t)buf, size};
+
+	if (!io->pwritev)
+		return -EROFS;
+	while (rest.iov_len) {
+		ssize_t done = io->pwritev(io->opaque, &rest, 1, offset);
+
+		if (done == -EINTR)
+			continue;
+		if (done <= 0)
+			return done ? (int)done : -EIO;
+		rest.iov_base = (char *)rest.iov_base + done;
+		rest.iov_len -= (size_t)done;
+		offset += (uint64_t)done;
+	}
+	return 0;
 }
 
 int vhdx_io_writev(const struct vhdx_io *io, const struct iovec *iov, int iovcnt, uint64_t skip,
 		   uint64_t count, uint64_t offset)
 {
+	if (iovcnt == 1)
+		return vhdx_io_write(io, (char *)iov->iov_base + skip, (size_t)count, offset);
 	if (!io->pwritev)
 		return -EROFS;
 	while (count) {
@@ -91,12 +133,6 @@ int vhdx_io_writev(const struct vhdx_io *io, const struct iovec *iov, int iovcnt
 		count -= (uint64_t)done;
 	}
 	return 0;
-}
-
-int vhdx_io_write(const struct vhdx_io *io, const void *buf, size_t size, uint64_t offset)
-{
-	return vhdx_io_writev(io, &(struct iovec){(void *)(uintptr_t)buf, size}, 1, 0, size,
-			      offset);
 }
 
 /* The value of @call, made again as often as a signal interrupts it. */
@@ -147,6 +183,14 @@ int vhdx_io_punch(const struct vhdx_io *io, uint64_t offset, uint64_t length)
 int vhdx_io_zero(const struct vhdx_io *io, uint64_t offset, uint64_t length)
 {
 	return change_range(io, io->zero, offset, length);
+}
+
+int vhdx_io_clone(const struct vhdx_io *io, uint64_t offset, const struct vhdx_io *source,
+		  uint64_t source_offset, uint64_t length)
+{
+	return UNINTERRUPTED(io->clone
+				     ? io->clone(io->opaque, offset, source, source_offset, length)
+				     : -EOPNOTSUPP);
 }
 
 int vhdx_io_next_data(const struct vhdx_io *io, uint64_t offset, uint64_t end, uint64_t *ret_start,

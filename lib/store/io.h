@@ -42,6 +42,10 @@ int vhdx_io_punch(const struct vhdx_io *io, uint64_t offset, uint64_t length);
 /* -EOPNOTSUPP where zeros must be written. */
 int vhdx_io_zero(const struct vhdx_io *io, uint64_t offset, uint64_t length);
 
+/* -EOPNOTSUPP where the storage shares nothing; others, as -EXDEV and -EINVAL, as it says. */
+int vhdx_io_clone(const struct vhdx_io *io, uint64_t offset, const struct vhdx_io *source,
+		  uint64_t source_offset, uint64_t length);
+
 /*
  * The first range at or after @offset and before @end that may hold data, cut to @end. -ENXIO when
  * there is none. Storage that cannot tell may hold data everywhere.

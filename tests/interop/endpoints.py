@@ -11,6 +11,7 @@ sys.path[:0] = [HERE, os.path.join(HERE, os.pardir, "support")]
 
 import command
 import disks
+import smallfs
 import tap
 from command import VHDX, vhdx, vhdx_json
 from disks import MIB, noise, scattered
@@ -279,6 +280,39 @@ def _(folder):
     with Loop(raw) as device:
         command.fails("convert", device, device)
     assert disks.sha256(raw) == before
+
+
+def cached(path):
+    """Bytes of a file that the page cache holds."""
+    return int(command.run(["fincore", "-b", "-n", "-o", "RES", path]).out)
+
+
+def drop_cached(path):
+    fd = os.open(path, os.O_RDWR)
+    os.fsync(fd)
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    os.close(fd)
+
+
+@tap.case("--direct leaves nothing of contents in the page cache, at either end", tap.tool("fincore"),
+          *dict(smallfs.KINDS)["ext4"])
+def _(folder):
+    with smallfs.Mount("ext4", folder, 256 * MIB) as point:
+        raw, disk, back = (os.path.join(point, name) for name in ("a.raw", "a.vhdx", "b.raw"))
+        with open(raw, "wb") as file:
+            file.write(noise("cached", MIB) * 40 + b"end")
+        assert cached(raw) > 30 * MIB
+        drop_cached(raw)
+        # What is left: tables, and the last bytes, for which direct transfers are not made.
+        for source, out in ((raw, disk), (disk, back)):
+            drop_cached(source)
+            vhdx("convert", "--direct", "--no-clone", source, out)
+            assert cached(source) + cached(out) < MIB, (source, cached(source), cached(out))
+        command.run(["cmp", "-n", str(40 * MIB + 3), raw, back])
+        drop_cached(disk)
+        with open("/dev/null", "wb") as null:
+            vhdx("convert", "--direct", disk, "-", stdout=null)
+        assert cached(disk) < MIB, cached(disk)
 
 
 tap.main()

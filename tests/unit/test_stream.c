@@ -181,6 +181,45 @@ static void test_a_write_takes_no_more_than_surely_fits(void **state)
 	check_write_into_little_room(*state);
 }
 
+/* Many pages at a time, without a descriptor that blocks, and without one that the caller would see changed. */
+static void test_a_pipe_that_was_entered_takes_all_that_it_has_room_for(void **state)
+{
+	struct pair *pair = *state;
+	static const char zeros[65536];
+	static char buf[65536];
+
+	without_nowait = true;
+	assert_true(vhdx_stream_enter_pipe(&pair->writer) >= 65536);
+	assert_int_equal(vhdx_stream_write(&pair->writer, zeros, sizeof(zeros)), sizeof(zeros));
+	fill(pair);
+	assert_int_equal(read(pair->fds[0], buf, 8192), 8192);
+	assert_int_equal(vhdx_stream_write(&pair->writer, zeros, sizeof(zeros)), 8192);
+	assert_int_equal(fcntl(pair->fds[1], F_GETFL) & O_NONBLOCK, 0);
+	vhdx_stream_leave_pipe(&pair->writer);
+	close_end(pair, 1);
+	while (read(pair->fds[0], buf, sizeof(buf)) > 0) /* comes to the end */
+		;
+}
+
+static void test_zeros_come_out_of_a_pipe(void **state)
+{
+	struct pair *pair = *state;
+	static char buf[65536];
+	ssize_t left;
+
+	vhdx_stream_enter_pipe(&pair->writer);
+	left = vhdx_stream_write_zeros(&pair->writer, 50000);
+	assert_true(left > 0 && left <= 50000);
+	memset(buf, 1, sizeof(buf));
+	assert_int_equal(read(pair->fds[0], buf, sizeof(buf)), left);
+	while (left)
+		assert_int_equal(buf[--left], 0);
+	while (vhdx_stream_write_zeros(&pair->writer, UINT64_MAX) > 0)
+		; /* until it would wait */
+	assert_int_equal(pair->asked, 1);
+	vhdx_stream_leave_pipe(&pair->writer);
+}
+
 static void test_a_reader_that_went_away_is_an_error(void **state)
 {
 	struct pair *pair = *state;
@@ -215,6 +254,8 @@ int main(void)
 		WITH_PAIR(test_a_write_that_waits_gives_up_when_it_is_told_to),
 		WITH_PAIR(test_a_write_takes_what_room_there_is),
 		WITH_PAIR(test_a_write_takes_no_more_than_surely_fits),
+		WITH_PAIR(test_a_pipe_that_was_entered_takes_all_that_it_has_room_for),
+		WITH_PAIR(test_zeros_come_out_of_a_pipe),
 		WITH_PAIR(test_a_reader_that_went_away_is_an_error),
 		WITH_PAIR(test_a_pipe_that_does_not_block_is_waited_for_all_the_same),
 	};
