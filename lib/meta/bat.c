@@ -8,26 +8,72 @@
 #include "meta/image.h"
 #include "store/io.h"
 
-#define PAGE_ENTRIES (PAGE_SIZE / BAT_ENTRY_SIZE)
-#define WALK_SIZE    (64 * KIB)
+#define GROUP	  8u /* entries that are looked at together: a line of a cache */
+#define WALK_SIZE (64 * KIB)
+#define MAX_AHEAD 1024u /* pages that are looked at for zeros at once */
+
+static uint64_t bat_end(const struct image *image)
+{
+	return image->bat.file_offset + image->bat.length;
+}
+
+/* How many pages of zeros follow @offset, at most @limit. Should a read fail, so will that of who wants the page. */
+static uint64_t count_zero_pages(const struct image *image, uint64_t offset, uint64_t limit)
+{
+	uint64_t end = offset + min_u64(limit * PAGE_SIZE, bat_end(image) - offset);
+	auto_free uint8_t *buf = malloc(WALK_SIZE);
+	uint64_t done = 0;
+
+	while (buf && offset + done < end) {
+		size_t size = (size_t)min_u64(WALK_SIZE, end - offset - done);
+
+		if (vhdx_io_read(image->view, buf, size, offset + done))
+			break;
+		for (size_t at = 0; at < size; at += PAGE_SIZE) {
+			if (!vhdx_is_zeros(buf + at, PAGE_SIZE))
+				return done / PAGE_SIZE;
+			done += PAGE_SIZE;
+		}
+	}
+	return done / PAGE_SIZE;
+}
+
+/* How far zeros go on from the page @index, which is zeros. */
+static int find_zeros_end(const struct image *image, uint64_t index, struct page_zeros *zeros)
+{
+	uint64_t base = image->bat.file_offset;
+	uint64_t offset = base + index * PAGE_SIZE;
+	uint64_t start = offset;
+	uint64_t end;
+
+	if (zeros->data_end <= index) {
+		int ret = vhdx_io_next_data(image->view, offset, bat_end(image), &start, &end);
+
+		if (ret && ret != -ENXIO)
+			return ret;
+		if (ret)
+			start = bat_end(image);
+		else if (start < offset + PAGE_SIZE)
+			zeros->data_end = (min_u64(end, bat_end(image)) - base) / PAGE_SIZE;
+	}
+	if (start >= offset + PAGE_SIZE)
+		zeros->end = (start - base) / PAGE_SIZE;
+	else
+		zeros->end = index + 1 +
+			     count_zero_pages(image, offset + PAGE_SIZE,
+					      min_u64(zeros->ahead, MAX_AHEAD));
+	return 0;
+}
 
 /* Only zeros may be a hole, and on some file systems it takes long to ask. */
-static int load_page(void *opaque, uint64_t index, void *page, uint64_t *ret_hole_end)
+static int load_page(void *opaque, uint64_t index, void *page, struct page_zeros *zeros)
 {
 	const struct image *image = opaque;
-	uint64_t region_end = image->bat.file_offset + image->bat.length;
 	uint64_t offset = image->bat.file_offset + index * PAGE_SIZE;
-	uint64_t start = region_end;
-	uint64_t end;
 	int ret = vhdx_io_read(image->view, page, PAGE_SIZE, offset);
 
-	if (!ret && vhdx_is_zeros(page, PAGE_SIZE)) {
-		ret = vhdx_io_next_data(image->view, offset, region_end, &start, &end);
-		if (ret == -ENXIO)
-			ret = 0;
-		if (!ret && start >= offset + PAGE_SIZE)
-			*ret_hole_end = (start - image->bat.file_offset) / PAGE_SIZE;
-	}
+	if (!ret && vhdx_is_zeros(page, PAGE_SIZE))
+		ret = find_zeros_end(image, index, zeros);
 	return ret ? vhdx_fail_io(ret, image->name, offset, "the BAT cannot be read") : 0;
 }
 
@@ -37,42 +83,70 @@ int vhdx_bat_map_init(struct page_map *map, struct page_cache *cache, const stru
 				  (void *)(uintptr_t)image);
 }
 
-/* One load, so that an entry is never seen half changed; the page holds it as the disk does. */
-static uint64_t entry_of(const void *page, uint64_t index)
+static bool is_zero_group(const void *page, uint64_t index)
 {
-	uint64_t raw =
-		__atomic_load_n((const uint64_t *)page + index % PAGE_ENTRIES, __ATOMIC_ACQUIRE);
+	const uint64_t *entries = (const uint64_t *)page + index;
+	uint64_t bits = 0;
 
-	return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? raw : __builtin_bswap64(raw);
+	for (unsigned i = 0; i < GROUP; i++)
+		bits |= __atomic_load_n(entries + i, __ATOMIC_RELAXED);
+	return !bits;
+}
+
+/* The first entry of the page from @index on that is not zero; @end: none before that. */
+static uint64_t next_entry(const void *page, uint64_t index, uint64_t end)
+{
+	while (index < end) {
+		if (is_aligned(index, GROUP) && end - index >= GROUP && is_zero_group(page, index))
+			index += GROUP;
+		else if (!bat_page_entry(page, index))
+			index++;
+		else
+			break;
+	}
+	return index;
 }
 
 int vhdx_bat_get(struct page_map *map, uint64_t index, uint64_t *ret_entry)
 {
 	const void *page;
-	int ret = vhdx_page_get(map, index / PAGE_ENTRIES, &page);
+	int ret = vhdx_page_get(map, index / BAT_PAGE_ENTRIES, &page);
 
 	if (!ret)
-		*ret_entry = entry_of(page, index);
+		*ret_entry = bat_page_entry(page, index);
 	return ret;
 }
 
 int vhdx_bat_zero_run(struct page_map *map, uint64_t index, uint64_t *ret_count)
 {
 	const void *page;
-	int ret = vhdx_page_get(map, index / PAGE_ENTRIES, &page);
+	int ret = vhdx_page_get(map, index / BAT_PAGE_ENTRIES, &page);
 
 	if (ret)
 		return ret;
-	uint64_t pages = vhdx_page_zero_run(map, index / PAGE_ENTRIES, page);
-	uint64_t at = index % PAGE_ENTRIES;
-	uint64_t end = at;
+	uint64_t pages = vhdx_page_zero_run(map, index / BAT_PAGE_ENTRIES, page);
+	uint64_t at = index % BAT_PAGE_ENTRIES;
+	uint64_t end = pages ? pages * BAT_PAGE_ENTRIES : next_entry(page, at, BAT_PAGE_ENTRIES);
 
-	if (pages) {
-		end = pages * PAGE_ENTRIES;
-	} else {
-		while (end < PAGE_ENTRIES && !entry_of(page, end))
-			end++;
-	}
+	*ret_count = end - at;
+	return 0;
+}
+
+int vhdx_bat_same_run(struct page_map *map, uint64_t index, uint64_t *ret_count)
+{
+	const void *page;
+	int ret = vhdx_page_get(map, index / BAT_PAGE_ENTRIES, &page);
+
+	if (ret)
+		return ret;
+	uint64_t at = index % BAT_PAGE_ENTRIES;
+	uint64_t entry = bat_page_entry(page, at);
+	uint64_t end = at + 1;
+
+	if (!entry)
+		return vhdx_bat_zero_run(map, index, ret_count);
+	while (end < BAT_PAGE_ENTRIES && bat_page_entry(page, end) == entry)
+		end++;
 	*ret_count = end - at;
 	return 0;
 }
@@ -92,7 +166,7 @@ static int reserve_home(struct page_map *map, const struct image *image, uint64_
 int vhdx_bat_hold(struct page_map *map, const struct image *image, struct change *change,
 		  uint64_t index, struct page **ret_page)
 {
-	uint64_t page = index / PAGE_ENTRIES;
+	uint64_t page = index / BAT_PAGE_ENTRIES;
 	uint64_t home = image->bat.file_offset + page * PAGE_SIZE;
 	int ret = reserve_home(map, image, page, home);
 
@@ -103,7 +177,7 @@ void vhdx_bat_set(struct change *change, struct page *page, uint64_t index, uint
 {
 	uint64_t raw = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? entry : __builtin_bswap64(entry);
 
-	__atomic_store_n((uint64_t *)(void *)page->bytes + index % PAGE_ENTRIES, raw,
+	__atomic_store_n((uint64_t *)(void *)page->bytes + index % BAT_PAGE_ENTRIES, raw,
 			 __ATOMIC_RELEASE);
 	vhdx_change_dirty(change, page);
 }
@@ -126,21 +200,17 @@ static int visit_piece(const struct walk *walk, uint64_t offset, uint64_t size)
 
 	if (ret)
 		return vhdx_fail_errno(ret, walk->image->name, "the BAT cannot be read");
-	for (uint64_t at = 0; at < size; at += PAGE_SIZE) {
-		uint64_t part = min_u64(PAGE_SIZE, size - at);
+	for (uint64_t at = 0; at < size && !ret; at += PAGE_SIZE) {
+		const uint8_t *page = walk->buf + at;
+		uint64_t end = min_u64(PAGE_SIZE, size - at) / BAT_ENTRY_SIZE;
+		uint64_t i = vhdx_is_zeros(page, end * BAT_ENTRY_SIZE) ? end
+								       : next_entry(page, 0, end);
 
-		if (vhdx_is_zeros(walk->buf + at, part))
-			continue;
-		for (uint64_t i = at; i < at + part && !ret; i += BAT_ENTRY_SIZE) {
-			uint64_t entry = le64_get(*(const struct le64 *)(walk->buf + i));
-
-			if (entry)
-				ret = walk->visit(walk->opaque, first + i / BAT_ENTRY_SIZE, entry);
-		}
-		if (ret)
-			return ret;
+		for (; i < end && !ret; i = next_entry(page, i + 1, end))
+			ret = walk->visit(walk->opaque, first + at / BAT_ENTRY_SIZE + i,
+					  bat_page_entry(page, i));
 	}
-	return 0;
+	return ret;
 }
 
 /* Visits what the file holds at or after *offset, at most WALK_SIZE of it, and moves *offset on. */

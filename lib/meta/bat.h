@@ -14,8 +14,11 @@ struct geometry {
 	uint64_t blocks;      /* payload blocks: at most 2^26 */
 	uint64_t chunks;      /* sector bitmap blocks of a differencing disk */
 	uint64_t entries;     /* of the table */
-	uint64_t chunk_ratio; /* payload blocks a chunk: a power of two */
+	uint64_t chunk_ratio; /* payload blocks a chunk */
 	uint32_t block_size;
+	/* Both are powers of two, and a division by them would be the dearest step of a look-up. */
+	uint8_t chunk_shift;
+	uint8_t block_shift;
 	uint32_t logical_sector_size;
 };
 
@@ -31,6 +34,8 @@ static inline struct geometry geometry_make(uint64_t virtual_size, uint32_t bloc
 		.logical_sector_size = logical_sector_size,
 	};
 
+	g.block_shift = (uint8_t)__builtin_ctzll(block_size);
+	g.chunk_shift = (uint8_t)__builtin_ctzll(g.chunk_ratio);
 	g.chunks = div_round_up(g.blocks, g.chunk_ratio);
 	g.entries = has_parent ? g.chunks * (g.chunk_ratio + 1)
 			       : g.blocks + (g.blocks - 1) / g.chunk_ratio;
@@ -39,7 +44,7 @@ static inline struct geometry geometry_make(uint64_t virtual_size, uint32_t bloc
 
 static inline uint64_t bat_index_of_block(const struct geometry *g, uint64_t block)
 {
-	return block + block / g->chunk_ratio;
+	return block + (block >> g->chunk_shift);
 }
 
 static inline uint64_t bat_index_of_bitmap(const struct geometry *g, uint64_t chunk)
@@ -68,11 +73,25 @@ struct image;
 /* Sets up @map for the image's BAT, also for what lies in its region behind the last entry. */
 int vhdx_bat_map_init(struct page_map *map, struct page_cache *cache, const struct image *image);
 
+#define BAT_PAGE_ENTRIES (PAGE_SIZE / BAT_ENTRY_SIZE)
+
+/* One load, so that an entry is never seen half changed; the page holds it as the disk does. */
+static inline uint64_t bat_page_entry(const void *page, uint64_t index)
+{
+	uint64_t raw = __atomic_load_n((const uint64_t *)page + index % BAT_PAGE_ENTRIES,
+				       __ATOMIC_ACQUIRE);
+
+	return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? raw : __builtin_bswap64(raw);
+}
+
 /* The entry @index, below geometry.entries. The caller holds a stripe. */
 int vhdx_bat_get(struct page_map *map, uint64_t index, uint64_t *ret_entry);
 
 /* At least how many entries from @index on, that one included, are zero; 0 when it is not. */
 int vhdx_bat_zero_run(struct page_map *map, uint64_t index, uint64_t *ret_count);
+
+/* At least how many entries from @index on, that one included, are the same. */
+int vhdx_bat_same_run(struct page_map *map, uint64_t index, uint64_t *ret_count);
 
 /*
  * Holds the page of the entry @index for a change, with space for it in the file. -ENOSPC, -ENOMEM, or as

@@ -17,8 +17,10 @@ struct bat_check {
 	struct image *image;
 	struct bat_space space;
 	struct bat_loss loss;
-	uint64_t chunk;	 /* the one at hand */
-	bool has_bitmap; /* an entry for its bitmap was seen */
+	uint64_t chunk;	     /* the one at hand */
+	uint64_t blocks_end; /* of the entries of blocks that the disk has */
+	uint64_t plain_end;  /* up to here all entries are of blocks of the chunk at hand */
+	bool has_bitmap;     /* an entry for its bitmap was seen */
 	bool padding_reported;
 	bool far_reported;
 	uint64_t data_start; /* of the file, what was last seen to be on storage */
@@ -353,9 +355,19 @@ static void enter_chunk(struct bat_check *check, uint64_t chunk)
 	check->has_bitmap = false;
 }
 
+/* A disk that was trimmed may have 67 million blocks in a state that has neither space nor a fault. */
+static bool is_plain(const struct bat_check *check, uint64_t index, uint64_t entry)
+{
+	return entry <= BLOCK_UNMAPPED && index < check->plain_end;
+}
+
 static int check_entry(void *opaque, uint64_t index, uint64_t entry)
 {
 	struct bat_check *check = opaque;
+	const struct geometry *g = &check->image->geometry;
+
+	if (is_plain(check, index, entry))
+		return 0;
 	struct bat_ruling ruling = vhdx_bat_rule(check->image, index, entry);
 
 	if (ruling.kind == BAT_PADDING) {
@@ -367,7 +379,8 @@ static int check_entry(void *opaque, uint64_t index, uint64_t entry)
 		check->padding_reported = true;
 		return 0;
 	}
-	enter_chunk(check, bat_chunk_of_index(&check->image->geometry, index));
+	enter_chunk(check, bat_chunk_of_index(g, index));
+	check->plain_end = min_u64(bat_index_of_bitmap(g, check->chunk), check->blocks_end);
 	return ruling.kind == BAT_BITMAP ? check_bitmap(check, index, entry, &ruling)
 					 : check_payload(check, index, entry, &ruling);
 }
@@ -442,7 +455,10 @@ static void report_gaps(struct bat_check *check)
 int vhdx_check_bat(struct image *image, vhdx_progress_fn *progress, void *opaque,
 		   struct bat_counts *ret_counts, struct space_map *ret_space)
 {
-	struct bat_check check = {.image = image};
+	struct bat_check check = {
+		.image = image,
+		.blocks_end = bat_index_of_block(&image->geometry, image->geometry.blocks - 1) + 1,
+	};
 	int ret = vhdx_bat_space_open(&check.space, image);
 
 	if (!ret)

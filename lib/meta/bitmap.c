@@ -44,14 +44,14 @@ static int find_bitmap(const struct bitmaps *bitmaps, uint64_t chunk, uint64_t *
 	return 0;
 }
 
-static int load_page(void *opaque, uint64_t index, void *page, uint64_t *ret_hole_end)
+static int load_page(void *opaque, uint64_t index, void *page, struct page_zeros *zeros)
 {
 	struct bitmaps *bitmaps = opaque;
 	uint64_t chunk = index / CHUNK_PAGES;
 	uint64_t offset = 0;
 	int ret = find_bitmap(bitmaps, chunk, &offset);
 
-	(void)ret_hole_end; /* one bitmap's hole says nothing about the next one */
+	(void)zeros; /* one bitmap's hole says nothing about the next one */
 	if (ret)
 		return ret;
 	ret = vhdx_io_read(bitmaps->image->view, page, PAGE_SIZE,

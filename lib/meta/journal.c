@@ -262,15 +262,28 @@ static unsigned waiting_pages(const struct journal *journal)
 	return count;
 }
 
-/* Whoever asked before the round began has what he wanted; applying does not concern him. */
-static void announce(struct journal *journal, uint64_t round)
+/* Ends what others can see of @group, whose turn came: whom it is to serve. Under the lock. */
+static struct group_member *take_members(struct journal *journal, struct group *group)
 {
-	LOCK_SCOPED(&journal->lock);
-	journal->rounds_durable = round;
-	pthread_cond_broadcast(&journal->changed);
+	struct group_member *members = group->members;
+
+	group->members = NULL;
+	if (journal->begun == group)
+		journal->begun = NULL;
+	return members;
 }
 
-static int run_round(struct journal *journal, uint64_t round)
+/* All that @group asked for is durable; applying does not concern it. */
+static void announce(struct journal *journal, struct group *group)
+{
+	pthread_mutex_lock(&journal->lock);
+	struct group_member *members = take_members(journal, group);
+
+	pthread_mutex_unlock(&journal->lock);
+	vhdx_group_serve(members, 0);
+}
+
+static int run_round(struct journal *journal, struct group *group)
 {
 	int ret = apply_all(journal); /* what found no space before */
 
@@ -283,19 +296,29 @@ static int run_round(struct journal *journal, uint64_t round)
 	while (!ret && !OBEYS(RULE_WHOLE_TRANSACTION) && journal->transaction.dirty_count);
 	if (ret)
 		return ret;
-	announce(journal, round);
-	apply_all(
-		journal); /* a failure is kept, and want of space is tried again; the commit is done */
+	announce(journal, group);
+	/* A failure is kept, and want of space is tried again; the commit is done. */
+	apply_all(journal);
 	return 0;
 }
 
-/* Both under the lock. */
-static uint64_t own(struct journal *journal)
+/* A kernel that merges what many threads flush does it better than threads that wait for each other. */
+static unsigned most_flushes(const struct journal *journal)
 {
-	while (journal->owned)
+	return (unsigned)max_u64(journal->image->file->parallel_flushes, 1);
+}
+
+/* All under the lock. */
+static bool is_taken(const struct journal *journal)
+{
+	return journal->owned || (most_flushes(journal) == 1 && journal->flushes);
+}
+
+static void own(struct journal *journal)
+{
+	while (is_taken(journal))
 		pthread_cond_wait(&journal->changed, &journal->lock);
 	journal->owned = true;
-	return ++journal->rounds_begun;
 }
 
 static void disown(struct journal *journal)
@@ -304,39 +327,91 @@ static void disown(struct journal *journal)
 	pthread_cond_broadcast(&journal->changed);
 }
 
-/* Called and returns with the lock held. */
-static int own_round(struct journal *journal)
+/* Of a journal that nobody owns: a flush would have nothing to log, and nothing to tell it. */
+static bool is_idle(struct journal *journal)
 {
-	uint64_t round = own(journal);
+	LOCK_SCOPED(&journal->transaction.cache->lock);
+	return !journal->transaction.dirty_count && !journal->oldest &&
+	       !journal->image->header_unflushed;
+}
+
+static int flush_beside(struct journal *journal)
+{
+	int ret = vhdx_io_flush(journal->image->file);
+
+	if (!ret)
+		return 0;
+	vhdx_fail_errno(ret, journal->image->name, "cannot be flushed");
+	return OBEYS(RULE_FAILURE_STOPS) ? fail(journal, ret) : ret;
+}
+
+/* Begins the turn of the group that waits. Under the lock. */
+static bool wait_for_turn(struct journal *journal, struct group *group)
+{
+	bool is_round = true;
+
+	journal->waiting = group;
+	while (is_taken(journal) ||
+	       (!(is_round = !is_idle(journal)) && journal->flushes == most_flushes(journal)))
+		pthread_cond_wait(&journal->changed, &journal->lock);
+	journal->waiting = NULL;
+	journal->begun = group;
+	if (is_round)
+		journal->owned = true;
+	else
+		journal->flushes++;
+	return is_round;
+}
+
+static void end_turn(struct journal *journal, bool is_round)
+{
+	if (is_round)
+		disown(journal);
+	else if (journal->flushes-- == most_flushes(journal))
+		pthread_cond_broadcast(&journal->changed);
+}
+
+/* Called with the lock held, which it releases. */
+static int lead(struct journal *journal)
+{
+	struct group group = {NULL};
+	bool is_round = wait_for_turn(journal, &group);
 
 	pthread_mutex_unlock(&journal->lock);
-	int ret = run_round(journal, round);
+	int ret = vhdx_journal_check(journal);
 
+	if (!ret)
+		ret = is_round ? run_round(journal, &group) : flush_beside(journal);
 	pthread_mutex_lock(&journal->lock);
-	disown(journal);
+	struct group_member *members = take_members(journal, &group);
+
+	end_turn(journal, is_round);
+	pthread_mutex_unlock(&journal->lock);
+	vhdx_group_serve(members, ret);
 	return ret;
+}
+
+/* What has begun may have captured, and flushed, before the caller's change was made. */
+static struct group *group_to_join(const struct journal *journal)
+{
+	return journal->begun && !OBEYS(RULE_JOIN_NEXT_COMMIT) ? journal->begun : journal->waiting;
 }
 
 int vhdx_journal_commit(struct journal *journal)
 {
-	int ret = 0;
+	struct group_member member;
+	int ret = vhdx_journal_check(journal);
 
-	LOCK_SCOPED(&journal->lock);
-	/* A round that has begun may have captured already. */
-	uint64_t needed = journal->rounds_begun + 1;
+	if (ret)
+		return ret;
+	pthread_mutex_lock(&journal->lock);
+	struct group *group = group_to_join(journal);
 
-	if (journal->owned && !OBEYS(RULE_JOIN_NEXT_COMMIT))
-		needed--;
-	while (journal->rounds_durable < needed && !ret) {
-		ret = vhdx_journal_check(journal);
-		if (ret)
-			break;
-		if (journal->owned)
-			pthread_cond_wait(&journal->changed, &journal->lock);
-		else
-			ret = own_round(journal);
-	}
-	return ret;
+	if (!group)
+		return lead(journal);
+	vhdx_group_join(group, &member);
+	pthread_mutex_unlock(&journal->lock);
+	return vhdx_group_wait(&member);
 }
 
 int vhdx_journal_begin(struct journal *journal, unsigned pages, struct change *ret_change)

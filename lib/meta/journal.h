@@ -5,13 +5,15 @@
 
 #include <stdatomic.h>
 
+#include "meta/group.h"
 #include "meta/logring.h"
 
 struct logged;
 
 /*
- * A commit is a round: one thread owns the journal from the capture to the end of the apply, and every
- * thread that asked for a commit before the round began is served by it.
+ * Who asks for a commit joins the group that waits, and one of them serves it when its turn comes. Where
+ * there is nothing to log that is a flush, beside as many others as the storage allows; else it is a round: one thread owns the journal
+ * from the capture to the end of the apply.
  */
 struct journal {
 	struct image *image;
@@ -22,8 +24,9 @@ struct journal {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	bool owned;
-	uint64_t rounds_begun;
-	uint64_t rounds_durable;
+	unsigned flushes;	   /* that run with nothing to log */
+	struct group *waiting;	   /* its turn has not come, so it may be joined; NULL: none */
+	struct group *begun;	   /* the last whose turn came, while it runs */
 	atomic_bool failed;	   /* nothing may be written any more ... */
 	struct kept_error failure; /* ... for this reason */
 

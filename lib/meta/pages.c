@@ -13,25 +13,17 @@
 #include "base/error.h"
 #include "meta/pages.h"
 
-struct page_leaf {
-	_Atomic(struct page *) pages[LEAF_PAGES];
-	size_t count;		/* itself and pages of its own, under the cache's lock */
-	size_t holds;		/* of its pages, under the cache's lock */
-	bool unlinked;		/* under the cache's lock */
-	struct page_leaf *next; /* of those to be freed */
-};
-
 /* What a trim unlinked, to be freed after the grace period. */
 struct unlinked {
 	struct page_leaf *leaves;
 	struct page *pages;
 };
 
-static struct page zero_page;	 /* stands for every page that the file does not hold */
-static struct page loading_mark; /* stands for a page that a thread is reading */
+static struct page zero_page; /* stands for every page of zeros */
+struct page vhdx_page_loading;
 
 #define ZEROS	(&zero_page)
-#define LOADING (&loading_mark)
+#define LOADING (&vhdx_page_loading)
 
 void vhdx_page_cache_init(struct page_cache *cache)
 {
@@ -57,6 +49,7 @@ int vhdx_page_map_init(struct page_map *map, struct page_cache *cache, uint64_t 
 		.count = count,
 		.leaves = calloc(leaf_count + 1, sizeof(*map->leaves)),
 		.leaf_count = leaf_count,
+		.leaf_start = leaf_count,
 	};
 	if (!map->leaves)
 		return vhdx_fail_memory();
@@ -105,7 +98,7 @@ void vhdx_page_map_destroy(struct page_map *map)
 		link = &(*link)->next;
 	*link = map->next;
 	pthread_mutex_unlock(&map->cache->lock);
-	for (size_t i = 0; i < map->leaf_count; i++) {
+	for (size_t i = map->leaf_start; i < map->leaf_end; i++) {
 		struct page_leaf *leaf = atomic_load(&map->leaves[i]);
 
 		if (leaf) {
@@ -120,13 +113,16 @@ void vhdx_page_map_destroy(struct page_map *map)
 /* Under the cache's lock. */
 static struct page_leaf *make_leaf(struct page_map *map, uint64_t index)
 {
-	_Atomic(struct page_leaf *) *slot = &map->leaves[index / LEAF_PAGES];
+	size_t number = (size_t)(index / LEAF_PAGES);
+	_Atomic(struct page_leaf *) *slot = &map->leaves[number];
 	struct page_leaf *leaf = atomic_load(slot);
 
 	if (!leaf) {
 		leaf = calloc(1, sizeof(*leaf));
 		if (!leaf)
 			return NULL;
+		map->leaf_start = number < map->leaf_start ? number : map->leaf_start;
+		map->leaf_end = number < map->leaf_end ? map->leaf_end : number + 1;
 		leaf->count = 1; /* itself: it is as large as a page */
 		atomic_fetch_add(&map->cache->pages, 1);
 		atomic_store_explicit(slot, leaf, memory_order_release);
@@ -146,23 +142,21 @@ static struct page *make_page(struct page_leaf *leaf)
 	return page;
 }
 
-/* Reads the page without the lock. A page in a hole is the shared page of zeros. */
+/* Reads the page without the lock. A page of zeros is the shared one. */
 static int read_page(struct page_map *map, uint64_t index, struct page_leaf *leaf,
-		     struct page **ret_page, uint64_t *ret_hole_end)
+		     struct page **ret_page, struct page_zeros *zeros)
 {
-	uint64_t hole_end = index;
 	struct page *page = make_page(leaf);
 
 	if (!page)
 		return vhdx_fail_memory();
-	int ret = map->load(map->opaque, index, page->bytes, &hole_end);
+	int ret = map->load(map->opaque, index, page->bytes, zeros);
 
-	if (ret || hole_end > index) {
+	if (ret || zeros->end > index) {
 		free(page);
 		page = ZEROS;
 	}
 	*ret_page = page;
-	*ret_hole_end = hole_end;
 	return ret;
 }
 
@@ -174,7 +168,7 @@ static bool is_known_hole(const struct page_map *map, uint64_t index)
 /* The first page at or behind @index, and before @end, that has bytes of its own in memory. */
 static uint64_t first_own_page(const struct page_map *map, uint64_t index, uint64_t end)
 {
-	while (index < end) {
+	while (index < end && index / LEAF_PAGES < map->leaf_end) {
 		const struct page_leaf *leaf = atomic_load(&map->leaves[index / LEAF_PAGES]);
 
 		if (!leaf) {
@@ -191,15 +185,36 @@ static uint64_t first_own_page(const struct page_map *map, uint64_t index, uint6
 }
 
 /*
- * The file has a hole from @index on. A page that is there in memory may not be in the file yet, and one
+ * The file has zeros from @index on. A page that is there in memory may not be in the file yet, and one
  * that went since @unlinked was counted may have come to the file behind the loader's back.
  */
 static void note_hole(struct page_map *map, uint64_t index, uint64_t hole_end, uint64_t unlinked)
 {
 	if (map->unlinked != unlinked)
 		return;
-	map->hole_start = index;
+	if (map->hole_end != index) /* else it goes on */
+		map->hole_start = index;
 	map->hole_end = first_own_page(map, index + 1, min_u64(hole_end, map->count));
+}
+
+/* Who comes behind zeros may be on a walk, and the longer they were, the more there may be. */
+static struct page_zeros known_zeros(const struct page_map *map, uint64_t index)
+{
+	bool in_data = index >= map->data_start && index < map->data_end;
+
+	return (struct page_zeros){
+		.ahead = map->hole_end == index ? map->hole_end - map->hole_start : 0,
+		.data_end = in_data ? map->data_end : index,
+		.end = index,
+	};
+}
+
+static void note_data(struct page_map *map, uint64_t index, const struct page_zeros *zeros)
+{
+	if (zeros->data_end <= map->data_end && index >= map->data_start)
+		return;
+	map->data_start = index;
+	map->data_end = zeros->data_end;
 }
 
 /* The page will hold more than zeros: what is left of the hole is the larger part beside it. */
@@ -225,17 +240,19 @@ static int fill_slot(struct page_map *map, uint64_t index, struct page_leaf *lea
 		     _Atomic(struct page *) *slot)
 {
 	struct page *page = NULL;
-	uint64_t hole_end = index;
+	struct page_zeros zeros = known_zeros(map, index);
 	uint64_t unlinked = map->unlinked;
 
 	pthread_mutex_unlock(&map->cache->lock);
-	int ret = read_page(map, index, leaf, &page, &hole_end);
+	int ret = read_page(map, index, leaf, &page, &zeros);
 
 	pthread_mutex_lock(&map->cache->lock);
-	if (!ret && hole_end > index)
-		note_hole(map, index, hole_end, unlinked);
+	if (!ret && zeros.end > index)
+		note_hole(map, index, zeros.end, unlinked);
 	else if (!ret)
 		count_page(map, leaf);
+	if (!ret && zeros.data_end > index)
+		note_data(map, index, &zeros);
 	atomic_store_explicit(slot, ret ? NULL : page, memory_order_release);
 	pthread_cond_broadcast(&map->cache->changed);
 	return ret;
@@ -277,7 +294,7 @@ static int find_page(struct page_map *map, uint64_t index, struct page_leaf **re
 static int get_slowly(struct page_map *map, uint64_t index, const void **ret_page)
 {
 	struct page_leaf *leaf;
-	struct page *page;
+	struct page *page = NULL;
 
 	LOCK_SCOPED(&map->cache->lock);
 	int ret = find_page(map, index, &leaf, &page);
@@ -289,19 +306,12 @@ static int get_slowly(struct page_map *map, uint64_t index, const void **ret_pag
 
 int vhdx_page_get(struct page_map *map, uint64_t index, const void **ret_page)
 {
-	struct page_leaf *leaf =
-		atomic_load_explicit(&map->leaves[index / LEAF_PAGES], memory_order_acquire);
+	const void *page = page_peek(map, index);
 
-	if (leaf) {
-		struct page *page = atomic_load_explicit(&leaf->pages[index % LEAF_PAGES],
-							 memory_order_acquire);
-
-		if (page && page != LOADING) {
-			*ret_page = page->bytes;
-			return 0;
-		}
-	}
-	return get_slowly(map, index, ret_page);
+	if (!page)
+		return get_slowly(map, index, ret_page);
+	*ret_page = page;
+	return 0;
 }
 
 /* Under the lock: a page of zeros in the place of none, or of the shared one. */

@@ -26,10 +26,20 @@ struct page {
 	bool dirty;	   /* under the cache's lock: changed since the last capture */
 };
 
+struct page_leaf {
+	_Atomic(struct page *) pages[LEAF_PAGES];
+	size_t count;		/* itself and pages of its own, under the cache's lock */
+	size_t holds;		/* of its pages, under the cache's lock */
+	bool unlinked;		/* under the cache's lock */
+	struct page_leaf *next; /* of those to be freed */
+};
+
+extern struct page vhdx_page_loading; /* stands for a page that a thread is reading */
+
 /*
  * What a chain's page maps share: the number of pages that they hold, and the lock of their slow paths,
- * under which pages are changed too ("the pages lock"). Readers hold no lock but a stripe of the chain; whoever frees pages first waits until every stripe has
- * been free once.
+ * under which pages are changed too ("the pages lock"). Readers hold no lock but a stripe of the chain;
+ * whoever frees pages first waits until every stripe has been free once.
  */
 struct page_cache {
 	pthread_mutex_t lock;
@@ -39,11 +49,16 @@ struct page_cache {
 	bool trimming;
 };
 
-/*
- * Reads page @index. Where the storage holds nothing there, it may leave @page alone and set
- * *ret_hole_end to the first page at or behind which that ends; else it leaves *ret_hole_end.
- */
-typedef int page_loader(void *opaque, uint64_t index, void *page, uint64_t *ret_hole_end);
+/* What a loader is told, and what it tells, beside the bytes of a page. All are numbers of pages. */
+struct page_zeros {
+	uint64_t
+		ahead; /* so many behind it are worth a look if it is zeros, as those before it are */
+	uint64_t data_end; /* storage is known to hold all from it to here; may be moved on */
+	uint64_t end;	   /* for the loader to set: all from it to here are zeros */
+};
+
+/* Reads page @index; it may leave @page alone when it sets @zeros->end to more than @index. */
+typedef int page_loader(void *opaque, uint64_t index, void *page, struct page_zeros *zeros);
 
 /* The pages of one structure: a table of leaves, a leaf of pages. */
 struct page_map {
@@ -53,9 +68,13 @@ struct page_map {
 	uint64_t count; /* pages of the structure */
 	_Atomic(struct page_leaf *) *leaves;
 	size_t leaf_count;
+	size_t leaf_start;   /* leaves were made ... */
+	size_t leaf_end;     /* ... nowhere else; under the cache's lock */
 	size_t hand;	     /* the leaf that is looked at next when pages must go */
 	uint64_t hole_start; /* pages known to be zeros ... */
 	uint64_t hole_end;   /* ... under the cache's lock */
+	uint64_t data_start; /* pages that the storage said to hold ... */
+	uint64_t data_end;   /* ... under the cache's lock */
 	uint64_t unlinked;   /* how often pages went; under the cache's lock */
 	struct page_map *next;
 };
@@ -71,6 +90,18 @@ int vhdx_page_map_init(struct page_map *map, struct page_cache *cache, uint64_t 
 
 /* No reader may be left. A map that was never made is allowed. */
 void vhdx_page_map_destroy(struct page_map *map);
+
+/* As vhdx_page_get, of a page that is in memory; NULL when it is not. */
+static inline const void *page_peek(const struct page_map *map, uint64_t index)
+{
+	struct page_leaf *leaf =
+		atomic_load_explicit(&map->leaves[index / LEAF_PAGES], memory_order_acquire);
+	const struct page *page =
+		leaf ? atomic_load_explicit(&leaf->pages[index % LEAF_PAGES], memory_order_acquire)
+		     : NULL;
+
+	return page && page != &vhdx_page_loading ? page->bytes : NULL;
+}
 
 /*
  * The page @index, below the map's count; valid while the caller holds its stripe. Errors are those of

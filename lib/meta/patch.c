@@ -7,13 +7,13 @@
 #include "meta/patch.h"
 #include "store/io.h"
 
-static int load_page(void *opaque, uint64_t index, void *page, uint64_t *ret_hole_end)
+static int load_page(void *opaque, uint64_t index, void *page, struct page_zeros *zeros)
 {
 	const struct area *area = opaque;
 	uint64_t offset = area->base + index * PAGE_SIZE;
 	int ret = vhdx_io_read(area->image->view, page, PAGE_SIZE, offset);
 
-	(void)ret_hole_end; /* these are small, and full */
+	(void)zeros; /* these are small, and full */
 	return ret ? vhdx_fail_io(ret, area->image->name, offset, "%s cannot be read", area->name)
 		   : 0;
 }

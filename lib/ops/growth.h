@@ -5,8 +5,7 @@
 
 #include "vdisk/writer.h"
 
-#define BAT_PAGE_ENTRIES (PAGE_SIZE / BAT_ENTRY_SIZE)
-#define NO_BAT_PAGE	 UINT64_MAX
+#define NO_BAT_PAGE UINT64_MAX
 
 /* What the new entries are. */
 enum growth_kind {

@@ -120,7 +120,7 @@ static int masked_read(struct source *source, void *buf, size_t size, uint64_t o
 	return vhdx_source_read(&masked_of(source)->disk, buf, size, offset, ret_done);
 }
 
-static const struct source_functions masked_functions = {masked_next_data, masked_read};
+static const struct source_functions masked_functions = {masked_next_data, masked_read, NULL};
 
 /* Shows of @disk, which is one of the other two, where these may differ. */
 static int mask(struct vhdx *child, struct vhdx *parent, struct vhdx *disk,

@@ -39,11 +39,10 @@ static int count_idle(const struct discard *discard, uint64_t offset, uint64_t l
 		      uint64_t in_block, uint64_t *ret_idle)
 {
 	struct vhdx *disk = discard->disk;
-	struct stripe *stripe = stripe_of(&disk->shared->stripes, disk_block_of(disk, offset));
+	struct shared_stripe share = stripe_share(disk_stripe(disk, offset));
 	uint64_t idle = 0;
 	int ret = 0;
 
-	vhdx_stripe_lock_shared(stripe);
 	while (idle < in_block && !ret) {
 		struct mapping mapping;
 
@@ -58,7 +57,7 @@ static int count_idle(const struct discard *discard, uint64_t offset, uint64_t l
 					? min_u64(mapping.length, in_block - idle)
 					: mapping.length;
 	}
-	vhdx_stripe_unlock_shared(stripe);
+	stripe_unshare(share);
 	if (!ret)
 		*ret_idle = idle;
 	return ret;
@@ -104,16 +103,14 @@ static int clear_piece(const struct discard *discard, uint64_t offset, uint64_t 
 		       uint64_t *ret_done)
 {
 	struct vhdx *disk = discard->disk;
-	struct stripe *stripe = stripe_of(&disk->shared->stripes, disk_block_of(disk, offset));
+	struct shared_stripe share = stripe_share(disk_stripe(disk, offset));
 	struct mapping mapping;
-
-	vhdx_stripe_lock_shared(stripe);
 	int ret = vhdx_map(disk, offset, length, ALL_LAYERS, &mapping);
 	bool here = !ret && mapping.type == VHDX_EXTENT_DATA && !mapping.depth;
 
 	if (here)
 		ret = clear_in_place(discard, &mapping);
-	vhdx_stripe_unlock_shared(stripe);
+	stripe_unshare(share);
 	if (!ret && mapping.type == VHDX_EXTENT_DATA && mapping.depth)
 		ret = hide_piece(discard, offset, mapping.length);
 	if (!ret)

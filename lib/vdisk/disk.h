@@ -70,7 +70,26 @@ struct open_request {
 int vhdx_disk_open_one(struct vhdx_io *io, const char *name, const struct open_request *request,
 		       struct vhdx **ret_disk);
 
-/* Raises the error that keeps the disk from being read; 0 when there is none. A parent's renewal may have failed. */
+static inline uint64_t disk_block_of(const struct vhdx *disk, uint64_t offset)
+{
+	return offset >> disk->image.geometry.block_shift;
+}
+
+/* The stripe of the block at @offset. */
+static inline struct stripe *disk_stripe(const struct vhdx *disk, uint64_t offset)
+{
+	return stripe_of(&disk->shared->stripes, disk_block_of(disk, offset));
+}
+
+/* A parent's renewal may have failed. */
+static inline bool disk_is_readable(const struct vhdx *disk)
+{
+	while (disk && !disk->unreadable)
+		disk = disk->parent;
+	return !disk;
+}
+
+/* Raises the error that keeps the disk from being read; 0 when there is none. */
 static inline int disk_check_readable(const struct vhdx *disk)
 {
 	for (; disk; disk = disk->parent)

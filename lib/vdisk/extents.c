@@ -33,15 +33,12 @@ static int split_at_hole(struct mapping *mapping, struct file_holes *holes)
 int vhdx_next_piece(struct vhdx *disk, uint64_t offset, uint64_t length, unsigned layers,
 		    struct file_holes *holes, struct mapping *ret_mapping)
 {
-	struct stripe *stripe =
-		stripe_of(&disk->shared->stripes, offset / disk->image.parameters.block_size);
-
-	vhdx_stripe_lock_shared(stripe);
+	struct shared_stripe share = stripe_share(disk_stripe(disk, offset));
 	int ret = vhdx_map(disk, offset, length, layers, ret_mapping);
 
 	if (!ret && ret_mapping->type == VHDX_EXTENT_DATA && holes)
 		ret = split_at_hole(ret_mapping, holes);
-	vhdx_stripe_unlock_shared(stripe);
+	stripe_unshare(share);
 	vhdx_page_cache_trim(&disk->shared->cache, vhdx_stripes_grace, &disk->shared->stripes);
 	return ret;
 }

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include "store/io.h"
+#include "vdisk/direct.h"
 #include "vdisk/discard.h"
 #include "vdisk/io.h"
 #include "vdisk/read.h"
@@ -27,9 +28,9 @@ static int check_range(const struct vhdx *disk, const char *what, uint64_t offse
 /* What is left of the block at @offset, at most @length. */
 static uint64_t part_in_block(const struct vhdx *disk, uint64_t offset, uint64_t length)
 {
-	uint32_t block_size = disk->image.parameters.block_size;
+	uint32_t block_size = disk->image.geometry.block_size;
 
-	return min_u64(length, block_size - offset % block_size);
+	return min_u64(length, block_size - (offset & (block_size - 1)));
 }
 
 /* ---- Reading ---- */
@@ -37,12 +38,10 @@ static uint64_t part_in_block(const struct vhdx *disk, uint64_t offset, uint64_t
 static int read_part(struct vhdx *disk, uint64_t offset, uint64_t length, const struct iovec *iov,
 		     int iovcnt, uint64_t skip)
 {
-	struct stripe *stripe = stripe_of(&disk->shared->stripes, disk_block_of(disk, offset));
-
-	vhdx_stripe_lock_shared(stripe);
+	struct shared_stripe share = stripe_share(disk_stripe(disk, offset));
 	int ret = vhdx_read_in_block(disk, offset, length, iov, iovcnt, skip);
 
-	vhdx_stripe_unlock_shared(stripe);
+	stripe_unshare(share);
 	return ret;
 }
 
@@ -64,20 +63,49 @@ int vhdx_preadv(struct vhdx *disk, const struct iovec *iov, int iovcnt, uint64_t
 	return ret;
 }
 
+/* False: nothing was done, and the long way has to be gone. It loads no page, so it has none to trim. */
+static bool read_directly(struct vhdx *disk, void *buf, size_t count, uint64_t offset, int *ret)
+{
+	uint64_t place;
+
+	if (!disk_in_one_block(disk, offset, count) || !disk_is_readable(disk))
+		return false;
+	struct shared_stripe share = stripe_share(disk_stripe(disk, offset));
+	bool here = disk_map_directly(disk, offset, count, &place);
+
+	if (here)
+		*ret = vhdx_io_read(disk->image.view, buf, count, place);
+	stripe_unshare(share);
+	if (here && *ret)
+		*ret = vhdx_fail_read(disk, *ret, place, count);
+	return here;
+}
+
 int vhdx_pread(struct vhdx *disk, void *buf, size_t count, uint64_t offset)
 {
 	struct iovec iov = {buf, count};
+	int ret;
 
 	if (!buf && count)
 		return vhdx_fail_argument("vhdx_pread: no buffer");
+	if (disk && read_directly(disk, buf, count, offset, &ret))
+		return ret;
 	return vhdx_preadv(disk, &iov, 1, offset);
 }
 
 /* ---- Writing ---- */
 
 /* Without its parent, a child's sectors read as zeros that are not. */
+static bool is_writable(const struct vhdx *disk)
+{
+	return disk->writer && (disk->parent || !image_has_parent(&disk->image)) &&
+	       disk_is_readable(disk);
+}
+
 static int check_writable(const struct vhdx *disk)
 {
+	if (is_writable(disk))
+		return 0;
 	if (!disk->writer)
 		return vhdx_fail(-EROFS, NO_PROBLEM, disk->name, VHDX_NO_OFFSET,
 				 "is not open for writing");
@@ -133,12 +161,35 @@ int vhdx_pwritev(struct vhdx *disk, const struct iovec *iov, int iovcnt, uint64_
 	return finish_change(disk, ret, flags);
 }
 
+/* Once the gate has been passed; as read_directly. */
+static bool write_directly(struct vhdx *disk, const void *buf, size_t count, uint64_t offset,
+			   int *ret)
+{
+	uint64_t place;
+
+	if (!disk_in_one_block(disk, offset, count) || !is_writable(disk) ||
+	    !gate_is_open(disk->writer, GATE_DATA))
+		return false;
+	struct shared_stripe share = stripe_share(disk_stripe(disk, offset));
+	bool here = disk_map_directly(disk, offset, count, &place);
+
+	if (here)
+		*ret = vhdx_io_write(&disk->file, buf, count, place);
+	stripe_unshare(share);
+	if (here && *ret)
+		*ret = vhdx_fail_write(disk, *ret, place, count);
+	return here;
+}
+
 int vhdx_pwrite(struct vhdx *disk, const void *buf, size_t count, uint64_t offset, uint32_t flags)
 {
 	struct iovec iov = {(void *)(uintptr_t)buf, count};
+	int ret;
 
 	if (!buf && count)
 		return vhdx_fail_argument("vhdx_pwrite: no buffer");
+	if (disk && !(flags & ~VHDX_FUA) && write_directly(disk, buf, count, offset, &ret))
+		return finish_change(disk, ret, flags);
 	return vhdx_pwritev(disk, &iov, 1, offset, flags);
 }
 

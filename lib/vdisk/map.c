@@ -66,15 +66,16 @@ static int map_partial(struct vhdx *layer, struct piece *piece, struct mapping *
 	return 0;
 }
 
-/* NOT_PRESENT: as far as the BAT is known to hold nothing else, up to @limit bytes from the piece on. */
-static int map_not_present(struct vhdx *layer, const struct piece *piece, uint64_t limit,
-			   struct mapping *ret_mapping)
+/* No data here: as far as the BAT is known to say the same, up to @limit bytes from the piece on. */
+static int map_nothing(struct vhdx *layer, const struct piece *piece, uint64_t limit,
+		       enum vhdx_extent_type type, struct mapping *ret_mapping)
 {
 	const struct geometry *g = &layer->image.geometry;
 	uint64_t index = bat_index_of_block(g, piece->block);
 	uint64_t length = piece->length;
-	uint64_t run;
-	int ret = vhdx_bat_zero_run(&layer->bat, index, &run);
+	uint64_t run = 1;
+	/* Most ask for less than a block, and the run may be long. */
+	int ret = limit > length ? vhdx_bat_same_run(&layer->bat, index, &run) : 0;
 
 	if (ret)
 		return ret;
@@ -84,8 +85,12 @@ static int map_not_present(struct vhdx *layer, const struct piece *piece, uint64
 
 		length = min_u64(limit, end * g->block_size - piece->offset);
 	}
-	*ret_mapping =
-		(struct mapping){.type = VHDX_EXTENT_PARENT, .length = length, .layer = layer};
+	*ret_mapping = (struct mapping){
+		.type = type,
+		.length = length,
+		.layer = layer,
+		.file_offset = VHDX_NO_OFFSET,
+	};
 	return 0;
 }
 
@@ -95,8 +100,8 @@ static int map_layer(struct vhdx *layer, uint64_t offset, uint64_t length,
 	const struct geometry *g = &layer->image.geometry;
 	struct piece piece = {
 		.offset = offset,
-		.block = offset / g->block_size,
-		.in_block = offset % g->block_size,
+		.block = offset >> g->block_shift,
+		.in_block = offset & (g->block_size - 1),
 	};
 
 	piece.length = min_u64(length, g->block_size - piece.in_block);
@@ -106,7 +111,7 @@ static int map_layer(struct vhdx *layer, uint64_t offset, uint64_t length,
 		return ret;
 	switch (bat_entry_state(piece.entry)) {
 	case BLOCK_NOT_PRESENT:
-		return map_not_present(layer, &piece, length, ret_mapping);
+		return map_nothing(layer, &piece, length, VHDX_EXTENT_PARENT, ret_mapping);
 	case BLOCK_FULLY_PRESENT:
 		return map_data(layer, &piece, ret_mapping);
 	case BLOCK_PARTIALLY_PRESENT:
@@ -119,13 +124,7 @@ static int map_layer(struct vhdx *layer, uint64_t offset, uint64_t length,
 				 " has the reserved state 4 (expected 0 to 3, 6 or 7)",
 				 piece.block);
 	default:
-		*ret_mapping = (struct mapping){
-			.type = VHDX_EXTENT_ZERO,
-			.length = piece.length,
-			.layer = layer,
-			.file_offset = VHDX_NO_OFFSET,
-		};
-		return 0;
+		return map_nothing(layer, &piece, length, VHDX_EXTENT_ZERO, ret_mapping);
 	}
 }
 

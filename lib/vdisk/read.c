@@ -5,6 +5,12 @@
 #include "store/io.h"
 #include "vdisk/read.h"
 
+int vhdx_fail_read(const struct vhdx *layer, int ret, uint64_t file_offset, uint64_t length)
+{
+	return vhdx_fail_io(ret, layer->name, file_offset,
+			    "%" PRIu64 " bytes of a block cannot be read", length);
+}
+
 static int read_piece(const struct mapping *mapping, const struct iovec *iov, int iovcnt,
 		      uint64_t skip)
 {
@@ -16,9 +22,7 @@ static int read_piece(const struct mapping *mapping, const struct iovec *iov, in
 	int ret = vhdx_io_readv(layer->image.view, iov, iovcnt, skip, mapping->length,
 				mapping->file_offset);
 
-	return ret ? vhdx_fail_io(ret, layer->name, mapping->file_offset,
-				  "%" PRIu64 " bytes of a block cannot be read", mapping->length)
-		   : 0;
+	return ret ? vhdx_fail_read(layer, ret, mapping->file_offset, mapping->length) : 0;
 }
 
 int vhdx_read_in_block(struct vhdx *disk, uint64_t offset, uint64_t length, const struct iovec *iov,

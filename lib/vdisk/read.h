@@ -5,6 +5,9 @@
 
 #include "vdisk/disk.h"
 
+/* The file of @layer failed with @ret where a block lies. Returns the error. */
+int vhdx_fail_read(const struct vhdx *layer, int ret, uint64_t file_offset, uint64_t length);
+
 /*
  * Reads @length bytes at @offset of the disk, all of one block, to the buffers from @skip on. The caller
  * holds the block's stripe. Errors as vhdx_pread.

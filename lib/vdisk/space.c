@@ -14,8 +14,12 @@
 #include "store/io.h"
 #include "vdisk/space.h"
 
-/* The file grows by so many blocks at once, within these bounds. */
+/*
+ * The file grows by so many blocks at once, or by this part of what it has, within these bounds: to change
+ * a file's size takes some file systems as long as several writes.
+ */
 #define GROWTH_BLOCKS 8u
+#define GROWTH_PART   8u
 #define MIN_GROWTH    (32 * MIB)
 #define MAX_GROWTH    (256 * MIB)
 
@@ -215,8 +219,10 @@ static int map_growth(struct space *space, uint64_t old, uint64_t size)
 static int grow_file(struct space *space, uint64_t length)
 {
 	uint64_t block_size = space->image->parameters.block_size;
-	uint64_t step = min_u64(max_u64(GROWTH_BLOCKS * block_size, MIN_GROWTH), MAX_GROWTH);
 	uint64_t old = file_end(space);
+	uint64_t part = space->no_holes ? 0 : round_down(old / GROWTH_PART, MIB);
+	uint64_t wanted = max_u64(max_u64(GROWTH_BLOCKS * block_size, part), MIN_GROWTH);
+	uint64_t step = min_u64(wanted, MAX_GROWTH);
 
 	if (!range_within(old, length, MAX_GROWN_FILE))
 		return -EFBIG;

@@ -46,6 +46,12 @@ static int fill_space(const struct vhdx *disk, uint64_t file_offset, uint64_t le
 		   : 0;
 }
 
+int vhdx_fail_write(const struct vhdx *disk, int ret, uint64_t file_offset, uint64_t length)
+{
+	return vhdx_fail_io(ret, disk->name, file_offset,
+			    "%" PRIu64 " bytes of a block cannot be written", length);
+}
+
 static int write_payload(const struct block_write *write, uint64_t file_offset)
 {
 	const struct vhdx *disk = write->disk;
@@ -55,9 +61,7 @@ static int write_payload(const struct block_write *write, uint64_t file_offset)
 	int ret = vhdx_io_writev(&disk->file, write->iov, write->iovcnt, write->skip, write->length,
 				 file_offset);
 
-	return ret ? vhdx_fail_io(ret, disk->name, file_offset,
-				  "%" PRIu64 " bytes of a block cannot be written", write->length)
-		   : 0;
+	return ret ? vhdx_fail_write(disk, ret, file_offset, write->length) : 0;
 }
 
 /* Space that is not fresh may hold anything: all of it but [@from, @to) of the block is cleared. */
@@ -374,27 +378,31 @@ static struct block_change begin_change(const struct block_write *write)
 	};
 }
 
-int vhdx_block_write(const struct block_write *write)
+static int change_alone(const struct block_write *write, struct stripe *stripe)
 {
-	struct vhdx *disk = write->disk;
 	struct block_change change = begin_change(write);
-	struct stripe *stripe = stripe_of(&disk->shared->stripes, change.block);
 	bool done = false;
 
-	vhdx_stripe_lock_shared(stripe);
-	int ret = write_present(write, &done);
-
-	vhdx_stripe_unlock_shared(stripe);
-	if (ret || done)
-		return ret;
 	vhdx_stripe_lock(stripe);
-	ret = write_present(write, &done); /* somebody else may have been here */
+	int ret = write_present(write, &done); /* somebody else may have been here */
+
 	if (!ret && !done)
-		ret = vhdx_bat_get(&disk->bat, change.index, &change.old_entry);
+		ret = vhdx_bat_get(&write->disk->bat, change.index, &change.old_entry);
 	if (!ret && !done)
 		ret = change_block(&change);
 	vhdx_stripe_unlock(stripe);
 	return ret;
+}
+
+int vhdx_block_write(const struct block_write *write)
+{
+	struct stripe *stripe = disk_stripe(write->disk, write->offset);
+	struct shared_stripe share = stripe_share(stripe);
+	bool done = false;
+	int ret = write_present(write, &done);
+
+	stripe_unshare(share);
+	return ret || done ? ret : change_alone(write, stripe);
 }
 
 /* ---- Blocks that lose their space ---- */
@@ -416,7 +424,7 @@ int vhdx_block_drop(struct vhdx *disk, uint64_t offset, enum block_state state)
 {
 	struct block_write whole = {.disk = disk, .offset = offset};
 	struct block_change change = begin_change(&whole);
-	struct stripe *stripe = stripe_of(&disk->shared->stripes, change.block);
+	struct stripe *stripe = disk_stripe(disk, offset);
 
 	vhdx_stripe_lock(stripe);
 	int ret = vhdx_bat_get(&disk->bat, change.index, &change.old_entry);

@@ -15,11 +15,6 @@ struct block_write {
 	uint64_t skip; /* where in the buffers its bytes begin */
 };
 
-static inline uint64_t disk_block_of(const struct vhdx *disk, uint64_t offset)
-{
-	return offset / disk->image.parameters.block_size;
-}
-
 /* Bytes of the disk that the block at @offset has: the last one may be cut by the disk's end. */
 static inline uint64_t disk_block_length(const struct vhdx *disk, uint64_t offset)
 {
@@ -28,6 +23,9 @@ static inline uint64_t disk_block_length(const struct vhdx *disk, uint64_t offse
 
 	return min_u64(block_size, disk->image.virtual_size - start);
 }
+
+/* The file failed with @ret where a block lies. Returns the error. */
+int vhdx_fail_write(const struct vhdx *disk, int ret, uint64_t file_offset, uint64_t length);
 
 /* The gate has been passed, and no stripe is held. Both return as vhdx_pwrite. */
 int vhdx_block_write(const struct block_write *write);

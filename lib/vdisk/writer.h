@@ -39,6 +39,13 @@ int vhdx_writer_stop(struct vhdx *disk);
 /* Frees the writer, in whatever state. The pages of the disk are still there. */
 void vhdx_writer_free(struct vhdx *disk);
 
+/* Has the gate been passed, and may still be written? */
+static inline bool gate_is_open(const struct writer *writer, enum gate gate)
+{
+	return atomic_load_explicit(&writer->passed, memory_order_acquire) >= gate &&
+	       !atomic_load_explicit(&writer->journal.failed, memory_order_acquire);
+}
+
 /*
  * Called before any change, holding no lock: once a session it maps the file's space, which proves that
  * no two structures overlap, and starts the journal. -EROFS; -EUCLEAN until repair; the failure that

@@ -25,17 +25,27 @@ static void *get_memory(size_t size)
 	return memory;
 }
 
+static uint64_t hash_word(uint64_t hash, uint64_t word)
+{
+	hash = (hash ^ word) * 0xff51afd7ed558ccd;
+	return hash ^ hash >> 32;
+}
+
+/* In lanes, which do not wait for each other. */
 static uint64_t hash_page(const uint8_t *bytes, uint64_t number)
 {
 	uint64_t hash = number * 0x9e3779b97f4a7c15 + 1;
+	uint64_t lanes[8] = {1, 2, 3, 4, 5, 6, 7, 8};
 
-	for (size_t i = 0; i < COW_PAGE; i += 8) {
-		uint64_t word;
+	for (size_t i = 0; i < COW_PAGE; i += sizeof(lanes)) {
+		uint64_t words[8];
 
-		memcpy(&word, bytes + i, 8);
-		hash = (hash ^ word) * 0xff51afd7ed558ccd;
-		hash ^= hash >> 32;
+		memcpy(words, bytes + i, sizeof(words));
+		for (size_t lane = 0; lane < 8; lane++)
+			lanes[lane] = hash_word(lanes[lane], words[lane]);
 	}
+	for (size_t lane = 0; lane < 8; lane++)
+		hash = hash_word(hash, lanes[lane]);
 	return hash;
 }
 

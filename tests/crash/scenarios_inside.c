@@ -38,18 +38,14 @@ static void metadata_alone(struct guest *guest)
 	guest_close(guest);
 }
 
-/* The cache thinks itself full: a read drops every page that is not held. Then one is needed again. */
+/* The cache thinks itself full: every page that is not held is dropped. Then one is needed again. */
 static void drop_pages(struct guest *guest)
 {
-	struct page_cache *cache = &guest->disk->shared->cache;
-	uint8_t bytes[ATOM];
+	struct chain_shared *shared = guest->disk->shared;
 
-	atomic_fetch_add(&cache->pages, CACHE_LIMIT + 1);
-	int ret = vhdx_pread(guest->disk, bytes, sizeof(bytes), 0);
-
-	atomic_fetch_sub(&cache->pages, CACHE_LIMIT + 1);
-	if (ret)
-		guest_fail(guest, fault_call("reading", ret));
+	atomic_fetch_add(&shared->cache.pages, CACHE_LIMIT + 1);
+	vhdx_page_cache_trim(&shared->cache, vhdx_stripes_grace, &shared->stripes);
+	atomic_fetch_sub(&shared->cache.pages, CACHE_LIMIT + 1);
 	guest_write(guest, 1 * GUEST_MIB, 4 * GUEST_KIB);
 }
 

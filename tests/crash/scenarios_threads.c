@@ -128,6 +128,37 @@ static void overwrite_during_commit(struct guest *guest)
 	end(guest);
 }
 
+/* Then a flush has nothing to log, and runs beside what others do. */
+static void begin_idle(struct guest *guest)
+{
+	guest_create(guest, &recycled);
+	guest_open(guest);
+	guest_write(guest, 7 * MIB, 4 * KIB);
+	guest_write(guest, 6 * MIB, 4 * KIB);
+	guest_flush(guest);
+	guest_flush(guest);
+	guest_write(guest, 6 * MIB, 2 * KIB);
+}
+
+static void overwrite_beside_flush(struct guest *guest)
+{
+	begin_idle(guest);
+	happens(guest, guest_at_flush(STORE_BEFORE, 0), overwrite_and_flush, false);
+	guest_flush(guest);
+	guest_write(guest, 6 * MIB, 2 * KIB);
+	happens(guest, guest_at_flush(STORE_AFTER, 0), overwrite_and_flush, true);
+	end(guest);
+}
+
+static void commit_beside_flush(struct guest *guest)
+{
+	begin_idle(guest);
+	happens(guest, guest_at_flush(STORE_BEFORE, 0), write_and_flush, false);
+	guest_flush(guest);
+	happens(guest, guest_at_flush(STORE_AFTER, 0), trim_first_and_write, false);
+	end(guest);
+}
+
 static void trim_during_commit(struct guest *guest)
 {
 	begin(guest, &(struct setup){.virtual_size = 10 * MIB});
@@ -207,6 +238,8 @@ const struct scenario thread_scenarios[] = {
 	{"flush-during-commit", flush_during_commit, 0},
 	{"flush-during-flush", flush_during_flush, 0},
 	{"overwrite-during-commit", overwrite_during_commit, 0},
+	{"overwrite-beside-flush", overwrite_beside_flush, 0},
+	{"commit-beside-flush", commit_beside_flush, 0},
 	{"trim-during-commit", trim_during_commit, 0},
 	{"trim-and-reuse-during-commit", trim_and_reuse_during_commit, 0},
 	{"trim-before-apply", trim_before_apply, 0},

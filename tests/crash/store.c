@@ -247,6 +247,7 @@ struct vhdx_io store_io(struct store *store)
 		.preadv = store_preadv,
 		.pwritev = store_pwritev,
 		.flush = store_flush,
+		.parallel_flushes = 4,
 		.get_size = store_get_size,
 		.set_size = store_set_size,
 		.punch = store_punch,

@@ -60,31 +60,46 @@ size_t put_utf16(uint8_t *at, const char *text)
 	return used;
 }
 
-/* One bit after the other, once for each value of a byte. */
-static const uint32_t *byte_table(void)
+/* Of each value of a byte, one bit after the other; then of that byte with 1 to 7 zeros behind it. */
+static uint32_t (*byte_tables(void))[256]
 {
-	static uint32_t table[256];
+	static uint32_t tables[8][256];
 
-	if (table[1])
-		return table;
+	if (tables[7][1])
+		return tables;
 	for (uint32_t byte = 256; byte-- > 0;) {
 		uint32_t crc = byte;
 
 		for (int bit = 0; bit < 8; bit++)
 			crc = crc & 1 ? crc >> 1 ^ 0x82f63b78u : crc >> 1;
-		table[byte] = crc;
+		tables[0][byte] = crc;
 	}
-	return table;
+	for (size_t zeros = 1; zeros < 8; zeros++)
+		for (uint32_t byte = 256; byte-- > 0;) {
+			uint32_t crc = tables[zeros - 1][byte];
+
+			tables[zeros][byte] = tables[0][crc & 0xff] ^ crc >> 8;
+		}
+	return tables;
 }
 
 uint32_t slow_crc32c(uint32_t crc, const void *buf, size_t size)
 {
-	const uint32_t *table = byte_table();
+	uint32_t(*tables)[256] = byte_tables();
 	const uint8_t *bytes = buf;
 
 	crc ^= 0xffffffffu;
+	for (; size >= 8; size -= 8, bytes += 8) {
+		uint32_t sum = 0;
+
+		for (size_t i = 0; i < 4; i++)
+			sum ^= tables[7 - i][(crc >> 8 * i & 0xff) ^ bytes[i]];
+		for (size_t i = 4; i < 8; i++)
+			sum ^= tables[7 - i][bytes[i]];
+		crc = sum;
+	}
 	for (size_t i = 0; i < size; i++)
-		crc = table[(crc ^ bytes[i]) & 0xff] ^ crc >> 8;
+		crc = tables[0][(crc ^ bytes[i]) & 0xff] ^ crc >> 8;
 	return crc ^ 0xffffffffu;
 }
 

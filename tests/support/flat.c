@@ -116,9 +116,8 @@ static bool next_page(const struct sparse *bytes, uint64_t at, uint64_t end, uin
 		      uint64_t *ret_length)
 {
 	uint64_t start;
-	uint64_t stop;
 
-	if (at >= end || !sparse_next(bytes, at, &start, &stop) || start >= end)
+	if (at >= end || !sparse_next_page(bytes, at, &start) || start >= end)
 		return false;
 	start = start > at ? start : at;
 	*ret_start = start;

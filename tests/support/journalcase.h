@@ -101,11 +101,11 @@ static inline int case_next_data(void *opaque, uint64_t offset, uint64_t *ret_st
 	return recorder_io(&c->recorder).next_data(&c->recorder, offset, ret_start, ret_end);
 }
 
-static inline int case_load(void *opaque, uint64_t index, void *page, uint64_t *ret_hole_end)
+static inline int case_load(void *opaque, uint64_t index, void *page, struct page_zeros *zeros)
 {
 	struct journal_case *c = opaque;
 
-	(void)ret_hole_end;
+	(void)zeros;
 	return vhdx_io_read(&c->io, page, PAGE_SIZE, HOME + index * PAGE_SIZE);
 }
 

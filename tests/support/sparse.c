@@ -94,11 +94,19 @@ void sparse_free(struct sparse *sparse)
 
 void sparse_read(const struct sparse *sparse, void *buf, uint64_t size, uint64_t offset)
 {
+	const struct sparse_leaf *leaf = NULL;
+	uint64_t known = UINT64_MAX;
 	uint8_t *out = buf;
 
 	while (size) {
 		uint64_t part = min(size, SPARSE_PAGE - offset % SPARSE_PAGE);
-		const uint8_t *page = find_page(sparse, offset / SPARSE_PAGE);
+		uint64_t number = offset / SPARSE_PAGE / SPARSE_LEAF_PAGES;
+
+		if (number != known)
+			leaf = find_leaf(sparse, number);
+		known = number;
+		const uint8_t *page = leaf ? leaf->pages[offset / SPARSE_PAGE % SPARSE_LEAF_PAGES]
+					   : NULL;
 
 		if (page)
 			memcpy(out, page + offset % SPARSE_PAGE, part);
@@ -180,17 +188,18 @@ void sparse_copy(struct sparse *to, uint64_t to_offset, const struct sparse *fro
 	uint64_t at = from_offset;
 
 	sparse_zero(to, to_offset, length);
-	while (sparse_next(from, at, &start, &end) && start < from_offset + length) {
-		uint8_t page[SPARSE_PAGE];
-
+	while (at < from_offset + length && sparse_next(from, at, &start, &end) &&
+	       start < from_offset + length) {
 		at = start > at ? start : at;
-		uint64_t part = min(SPARSE_PAGE - at % SPARSE_PAGE, from_offset + length - at);
+		end = min(end, from_offset + length);
+		while (at < end) {
+			uint8_t page[SPARSE_PAGE];
+			uint64_t part = min(SPARSE_PAGE - at % SPARSE_PAGE, end - at);
 
-		sparse_read(from, page, part, at);
-		sparse_write(to, page, part, to_offset + (at - from_offset));
-		at += part;
-		if (at == from_offset + length)
-			break;
+			sparse_read(from, page, part, at);
+			sparse_write(to, page, part, to_offset + (at - from_offset));
+			at += part;
+		}
 	}
 }
 
@@ -208,6 +217,30 @@ static uint64_t next_page(const struct sparse *sparse, uint64_t page)
 	return UINT64_MAX;
 }
 
+/* The first page behind @page that is not there. */
+static uint64_t next_hole(const struct sparse *sparse, uint64_t page)
+{
+	for (size_t i = lower_bound(sparse, page / SPARSE_LEAF_PAGES);
+	     i < sparse->count && sparse->leaves[i]->number == page / SPARSE_LEAF_PAGES; i++) {
+		const struct sparse_leaf *leaf = sparse->leaves[i];
+
+		for (uint64_t p = page % SPARSE_LEAF_PAGES; p < SPARSE_LEAF_PAGES; p++, page++)
+			if (!leaf->pages[p])
+				return page;
+	}
+	return page;
+}
+
+bool sparse_next_page(const struct sparse *sparse, uint64_t offset, uint64_t *ret_start)
+{
+	uint64_t page = next_page(sparse, offset / SPARSE_PAGE);
+
+	if (page == UINT64_MAX)
+		return false;
+	*ret_start = page * SPARSE_PAGE;
+	return true;
+}
+
 bool sparse_next(const struct sparse *sparse, uint64_t offset, uint64_t *ret_start,
 		 uint64_t *ret_end)
 {
@@ -215,11 +248,7 @@ bool sparse_next(const struct sparse *sparse, uint64_t offset, uint64_t *ret_sta
 
 	if (page == UINT64_MAX)
 		return false;
-	uint64_t end = page + 1;
-
-	while (find_page(sparse, end))
-		end++;
 	*ret_start = page * SPARSE_PAGE;
-	*ret_end = end * SPARSE_PAGE;
+	*ret_end = next_hole(sparse, page) * SPARSE_PAGE;
 	return true;
 }

@@ -45,4 +45,7 @@ void sparse_copy(struct sparse *to, uint64_t to_offset, const struct sparse *fro
 bool sparse_next(const struct sparse *sparse, uint64_t offset, uint64_t *ret_start,
 		 uint64_t *ret_end);
 
+/* As sparse_next, of the first such page alone: without looking for the range's end. */
+bool sparse_next_page(const struct sparse *sparse, uint64_t offset, uint64_t *ret_start);
+
 #endif

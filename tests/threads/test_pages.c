@@ -26,11 +26,11 @@ struct race {
 };
 
 /* Takes its time, so that others come meanwhile. */
-static int load_slowly(void *opaque, uint64_t index, void *page, uint64_t *ret_hole_end)
+static int load_slowly(void *opaque, uint64_t index, void *page, struct page_zeros *zeros)
 {
 	struct race *race = opaque;
 
-	(void)ret_hole_end;
+	(void)zeros;
 	nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
 	atomic_fetch_add(&race->loads[index], 1);
 	if (atomic_load(&race->failures) && atomic_fetch_sub(&race->failures, 1))
@@ -105,10 +105,10 @@ struct crowd {
 	atomic_uint over; /* trims that are over */
 };
 
-static int load_number(void *opaque, uint64_t index, void *page, uint64_t *ret_hole_end)
+static int load_number(void *opaque, uint64_t index, void *page, struct page_zeros *zeros)
 {
 	(void)opaque;
-	(void)ret_hole_end;
+	(void)zeros;
 	memcpy(page, &index, sizeof(index));
 	return 0;
 }

@@ -51,7 +51,7 @@ static void start(void *(*run)(void *), struct contest *c, pthread_t *ret_thread
 
 static void read_once(struct contest *c)
 {
-	vhdx_stripe_lock_shared(c->stripe);
+	struct shared_stripe share = stripe_share(c->stripe);
 	unsigned inside = atomic_fetch_add(&c->inside, 1) + 1;
 
 	if (inside > atomic_load(&c->most_inside))
@@ -62,7 +62,7 @@ static void read_once(struct contest *c)
 	if (atomic_load(&c->writing))
 		atomic_fetch_add(&c->faults, 1);
 	atomic_fetch_sub(&c->inside, 1);
-	vhdx_stripe_unlock_shared(c->stripe);
+	stripe_unshare(share);
 }
 
 static void write_once(struct contest *c)
@@ -110,10 +110,14 @@ static void test_readers_share(void **state)
 {
 	struct contest *c = *state;
 
-	vhdx_stripe_lock_shared(c->stripe);
-	vhdx_stripe_lock_shared(c->stripe); /* would never return */
-	vhdx_stripe_unlock_shared(c->stripe);
-	vhdx_stripe_unlock_shared(c->stripe);
+	struct shared_stripe first = stripe_share(c->stripe);
+	struct shared_stripe second = stripe_share(c->stripe); /* would never return */
+
+	assert_non_null(first.slot);
+	assert_null(second.slot); /* the thread's slot is taken: it is counted */
+	assert_int_equal(c->stripe->readers, 1);
+	stripe_unshare(first);
+	stripe_unshare(second);
 	vhdx_stripe_lock(c->stripe);
 	vhdx_stripe_unlock(c->stripe);
 	assert_int_equal(c->stripe->readers, 0);
@@ -190,12 +194,13 @@ static void *read_then_end(void *opaque)
 {
 	struct contest *c = opaque;
 
-	vhdx_stripe_lock_shared(c->stripe);
+	struct shared_stripe share = stripe_share(c->stripe);
+
 	atomic_fetch_add(&c->inside, 1);
 	while (!atomic_load(&c->over))
 		sched_yield();
 	atomic_fetch_sub(&c->inside, 1);
-	vhdx_stripe_unlock_shared(c->stripe);
+	stripe_unshare(share);
 	return NULL;
 }
 
@@ -216,14 +221,15 @@ static void test_who_comes_behind_a_waiting_writer_waits_for_him(void **state)
 	struct contest *c = *state;
 	pthread_t writer, reader;
 
-	vhdx_stripe_lock_shared(c->stripe);
+	struct shared_stripe share = stripe_share(c->stripe);
+
 	start(write_then_end, c, &writer);
 	wait_for_queue(c, 1);
 	start(read_then_end, c, &reader); /* the stripe is shared, and yet he must queue */
 	wait_for_queue(c, 2);
 	assert_int_equal(c->inside, 0);
 	assert_int_equal(c->writes, 0);
-	vhdx_stripe_unlock_shared(c->stripe);
+	stripe_unshare(share);
 	pthread_join(writer, NULL);
 	assert_int_equal(c->writes, 1);
 	atomic_store(&c->over, true);
@@ -284,11 +290,12 @@ static void test_a_grace_period_waits_for_who_is_in(void **state)
 	struct contest *c = *state;
 	pthread_t thread;
 
-	vhdx_stripe_lock_shared(c->stripe);
+	struct shared_stripe share = stripe_share(c->stripe);
+
 	start(pass_grace, c, &thread);
 	wait_for_queue(c, 1);
 	assert_int_equal(c->writes, 0);
-	vhdx_stripe_unlock_shared(c->stripe);
+	stripe_unshare(share);
 	pthread_join(thread, NULL);
 	assert_int_equal(c->writes, 1);
 	for (uint64_t i = 0; i < STRIPES; i++)

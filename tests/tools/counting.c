@@ -13,9 +13,12 @@ struct counting {
 static ssize_t counting_preadv(void *opaque, const struct iovec *iov, int iovcnt, uint64_t offset)
 {
 	struct counting *counting = opaque;
+	ssize_t done = counting->below.preadv(counting->below.opaque, iov, iovcnt, offset);
 
 	atomic_fetch_add(&counting->counts->reads, 1);
-	return counting->below.preadv(counting->below.opaque, iov, iovcnt, offset);
+	if (done > 0)
+		atomic_fetch_add(&counting->counts->read, (unsigned long long)done);
+	return done;
 }
 
 static ssize_t counting_pwritev(void *opaque, const struct iovec *iov, int iovcnt, uint64_t offset)
@@ -80,6 +83,7 @@ static int counting_next_data(void *opaque, uint64_t offset, uint64_t *ret_start
 {
 	struct counting *counting = opaque;
 
+	atomic_fetch_add(&counting->counts->asks, 1);
 	return counting->below.next_data(counting->below.opaque, offset, ret_start, ret_end);
 }
 
@@ -112,6 +116,7 @@ int count_calls(const struct vhdx_io *io, struct counts *counts, struct vhdx_io 
 		.preadv = counting_preadv,
 		.pwritev = io->pwritev ? counting_pwritev : NULL,
 		.flush = io->flush ? counting_flush : NULL,
+		.parallel_flushes = io->parallel_flushes,
 		.get_size = counting_get_size,
 		.set_size = io->set_size ? counting_set_size : NULL,
 		.punch = io->punch ? counting_punch : NULL,
@@ -128,9 +133,10 @@ void print_counts(struct counts *counts, FILE *out)
 {
 	fprintf(out,
 		"reads %lu writes %lu flushes %lu sizes %lu punches %lu zeros %lu reserves %lu "
-		"written %llu\n",
+		"written %llu asks %lu read %llu\n",
 		atomic_exchange(&counts->reads, 0), atomic_exchange(&counts->writes, 0),
 		atomic_exchange(&counts->flushes, 0), atomic_exchange(&counts->sizes, 0),
 		atomic_exchange(&counts->punches, 0), atomic_exchange(&counts->zeros, 0),
-		atomic_exchange(&counts->reserves, 0), atomic_exchange(&counts->written, 0));
+		atomic_exchange(&counts->reserves, 0), atomic_exchange(&counts->written, 0),
+		atomic_exchange(&counts->asks, 0), atomic_exchange(&counts->read, 0));
 }

@@ -16,7 +16,9 @@ struct counts {
 	atomic_ulong punches;
 	atomic_ulong zeros;
 	atomic_ulong reserves;
+	atomic_ulong asks;     /* of next_data */
 	atomic_ullong written; /* bytes */
+	atomic_ullong read;    /* bytes */
 };
 
 /*

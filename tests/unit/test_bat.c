@@ -221,6 +221,89 @@ static void test_runs_of_zeros_skip_what_the_file_does_not_hold(void **state)
 	assert_true(c->store.read_bytes <= 3 * 4096);
 }
 
+static void check_same_run(struct bat_case *c, uint64_t index, uint64_t expected)
+{
+	uint64_t count = 0;
+
+	assert_int_equal(vhdx_bat_same_run(&c->map, index, &count), 0);
+	assert_int_equal(count, expected);
+}
+
+static void test_runs_of_the_same_entry_end_with_it_or_with_its_page(void **state)
+{
+	struct bat_case *c = *state;
+
+	for (uint64_t i = 100; i < 600; i++)
+		put_entry(c, i, i < 300 ? BLOCK_ZERO : BLOCK_UNMAPPED);
+	put_entry(c, 400, BLOCK_UNMAPPED | 5 * MIB);
+	check_same_run(c, 3, 97);
+	check_same_run(c, 100, 200);
+	check_same_run(c, 299, 1);
+	check_same_run(c, 300, 100);
+	check_same_run(c, 400, 1);
+	check_same_run(c, 401, 111);
+	check_same_run(c, 512, 88);
+	check_same_run(c, 1024, 34 * MIB / 8 - 1024);
+}
+
+/* Zeros that the storage holds, up to an entry in the page @pages. */
+static void write_zeros(struct bat_case *c, uint64_t pages)
+{
+	static const uint8_t zeros[PAGE_SIZE];
+
+	for (uint64_t page = 0; page < pages; page++)
+		sparse_write(&c->file, zeros, PAGE_SIZE, 5 * MIB + page * PAGE_SIZE);
+	put_entry(c, pages * PAGE_SIZE / 8 + 7, 6);
+}
+
+static void test_zeros_that_are_there_are_read_once_and_take_no_memory(void **state)
+{
+	struct bat_case *c = *state;
+	uint64_t index = 0;
+	uint64_t count = 1;
+
+	write_zeros(c, 5000);
+	for (; count; index += count)
+		assert_int_equal(vhdx_bat_zero_run(&c->map, index, &count), 0);
+	assert_int_equal(index, 5000 * PAGE_SIZE / 8 + 7);
+	assert_true(c->store.read_bytes <= 5000 * PAGE_SIZE + MIB);
+	assert_true(c->store.reads < 500);
+	assert_true(c->store.calls - c->store.reads <=
+		    2); /* some storage looks for holes page by page */
+	assert_true(c->cache.pages <= 5000 / LEAF_PAGES + 2);
+}
+
+static void test_a_look_at_one_page_of_zeros_reads_no_other(void **state)
+{
+	struct bat_case *c = *state;
+
+	write_zeros(c, 5000);
+	check_entry(c, 1000 * PAGE_SIZE / 8, 0);
+	check_entry(c, 3000 * PAGE_SIZE / 8, 0);
+	check_entry(c, 2000 * PAGE_SIZE / 8, 0);
+	assert_true(c->store.read_bytes <= 3 * PAGE_SIZE);
+}
+
+static void test_zeros_that_were_seen_ahead_end_at_a_page_that_was_changed(void **state)
+{
+	struct bat_case *c = *state;
+	uint64_t first = 0;
+	uint64_t last = 0;
+	struct page *page;
+
+	write_zeros(c, 100);
+	assert_int_equal(vhdx_page_hold(&c->map, 5, 5 * MIB + 5 * PAGE_SIZE, false, &page), 0);
+	page->bytes[0] = 1;
+	for (uint64_t count = 1; count; last += count)
+		assert_int_equal(vhdx_bat_zero_run(&c->map, last, &count), 0);
+	assert_int_equal(last, 5 * PAGE_SIZE / 8);
+	page->bytes[0] = 0;
+	for (uint64_t count = 1; count; first += count)
+		assert_int_equal(vhdx_bat_zero_run(&c->map, first, &count), 0);
+	assert_int_equal(first, 100 * PAGE_SIZE / 8 + 7);
+	vhdx_page_release(page);
+}
+
 static void test_a_storage_error_is_told_and_tried_again(void **state)
 {
 	struct bat_case *c = *state;
@@ -347,6 +430,10 @@ int main(void)
 		cmocka_unit_test(test_entries_of_44_bits),
 		WITH_BAT(test_entries_are_read_from_their_pages),
 		WITH_BAT(test_runs_of_zeros_skip_what_the_file_does_not_hold),
+		WITH_BAT(test_runs_of_the_same_entry_end_with_it_or_with_its_page),
+		WITH_BAT(test_zeros_that_are_there_are_read_once_and_take_no_memory),
+		WITH_BAT(test_a_look_at_one_page_of_zeros_reads_no_other),
+		WITH_BAT(test_zeros_that_were_seen_ahead_end_at_a_page_that_was_changed),
 		WITH_BAT(test_a_storage_error_is_told_and_tried_again),
 		WITH_BAT(test_a_walk_meets_each_entry_once_in_order),
 		WITH_BAT(test_a_walk_of_the_padding_goes_to_the_end_of_the_region),

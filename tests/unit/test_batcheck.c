@@ -96,6 +96,55 @@ static void test_the_end_of_an_odd_file_belongs_to_its_last_block(void **state)
 	assert_true(c->image.is_locked); /* it is short, so nothing is handed out behind it */
 }
 
+struct found {
+	unsigned problems[4];
+	uint64_t places[4]; /* entries */
+	size_t count;
+};
+
+static void note(void *opaque, const struct vhdx_finding *finding)
+{
+	struct found *found = opaque;
+
+	assert_true(found->count < ARRAY_SIZE(found->problems));
+	found->problems[found->count] = finding->problem->number;
+	found->places[found->count++] = (finding->offset - HOME) / 8;
+}
+
+/* Blocks without space are most of what many disks have, and entries of other kinds lie between them. */
+static void test_entries_of_other_kinds_are_seen_between_blocks_without_space(void **state)
+{
+	struct journal_case *c = *state;
+	const struct geometry *g = &c->image.geometry;
+	struct found found = {.count = 0};
+	struct bat_counts counts;
+
+	c->image.geometry = geometry_make(4 * TIB - 2 * GIB, 2 * MIB, 512, false);
+	uint64_t bitmap = bat_index_of_bitmap(g, 1);
+
+	for (uint64_t i = 0; i < 4 * g->chunk_ratio; i++)
+		put(c, i, i % 2 ? BLOCK_ZERO : BLOCK_UNMAPPED, 0);
+	for (uint64_t chunk = 0; chunk < 4; chunk++)
+		put(c, bat_index_of_bitmap(g, chunk), 0, 0);
+	put(c, bitmap, BLOCK_ZERO, 0);
+	put(c, bitmap + 5, 4, 0);
+	for (uint64_t i = 1; i < 4; i++)
+		put(c, g->entries - i, BLOCK_ZERO, 0);
+	put(c, g->entries, BLOCK_ZERO, 0);
+	c->image.finding = note;
+	c->image.opaque = &found;
+	assert_int_equal(vhdx_check_bat(&c->image, NULL, NULL, &counts, NULL), 0);
+	c->image.finding = NULL;
+	assert_int_equal(found.count, 4);
+	assert_int_equal(found.problems[3], PROBLEM_FILE_TRAILING_SPACE);
+	assert_int_equal(found.problems[0], PROBLEM_BITMAP_ENTRY_ALONE);
+	assert_int_equal(found.places[0], bitmap);
+	assert_int_equal(found.problems[1], PROBLEM_BLOCK_STATE);
+	assert_int_equal(found.places[1], bitmap + 5);
+	assert_int_equal(found.problems[2], PROBLEM_BAT_PADDING);
+	assert_int_equal(found.places[2], g->entries);
+}
+
 static int fail_next_data(void *opaque, uint64_t offset, uint64_t *ret_start, uint64_t *ret_end)
 {
 	(void)opaque;
@@ -124,6 +173,7 @@ int main(void)
 		WITH_BAT(test_blocks_with_space_are_taken_whatever_their_state),
 		WITH_BAT(test_bitmap_blocks_are_taken),
 		WITH_BAT(test_the_end_of_an_odd_file_belongs_to_its_last_block),
+		WITH_BAT(test_entries_of_other_kinds_are_seen_between_blocks_without_space),
 		WITH_BAT(test_nothing_is_left_to_the_caller_when_the_bat_cannot_be_read),
 	};
 

@@ -30,7 +30,7 @@ struct holds_case {
 	sem_t may_go_on;
 };
 
-static int load(void *opaque, uint64_t index, void *page, uint64_t *ret_hole_end)
+static int load(void *opaque, uint64_t index, void *page, struct page_zeros *zeros)
 {
 	struct holds_case *c = opaque;
 	void (*within)(struct holds_case *) = c->within_load;
@@ -43,7 +43,7 @@ static int load(void *opaque, uint64_t index, void *page, uint64_t *ret_hole_end
 	if (c->error)
 		return c->error;
 	if (in_hole) {
-		*ret_hole_end = c->hole_end;
+		zeros->end = c->hole_end;
 		return 0;
 	}
 	for (unsigned i = 0; i < PAGE_SIZE / 8; i++)

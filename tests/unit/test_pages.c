@@ -19,7 +19,7 @@ struct pages_case {
 	unsigned graces;
 };
 
-static int load(void *opaque, uint64_t index, void *page, uint64_t *ret_hole_end)
+static int load(void *opaque, uint64_t index, void *page, struct page_zeros *zeros)
 {
 	struct pages_case *c = opaque;
 
@@ -29,7 +29,7 @@ static int load(void *opaque, uint64_t index, void *page, uint64_t *ret_hole_end
 		return -EIO;
 	}
 	if (index >= c->hole_start && index < c->hole_end) {
-		*ret_hole_end = c->hole_end;
+		zeros->end = c->hole_end;
 		return 0;
 	}
 	for (unsigned i = 0; i < PAGE_SIZE / 8; i++)

@@ -179,6 +179,18 @@ static void test_the_file_grows_by_eight_blocks_within_bounds(void **state)
 	expect_growth(c, 256 * MIB, 256 * MIB, 256 * MIB);
 }
 
+static void test_a_large_file_grows_by_an_eighth_of_itself_within_bounds(void **state)
+{
+	struct space_case *c = *state;
+
+	sparse_resize(&c->file, 1845 * MIB);
+	begin(c);
+	vhdx_space_map_mark(&c->space.taken, 0, c->file.size, NULL);
+	expect_growth(c, MIB, MIB, 230 * MIB);
+	expect_growth(c, MIB, MIB, 256 * MIB);
+	expect_growth(c, MIB, MIB, 256 * MIB);
+}
+
 static void test_without_room_for_a_step_the_file_grows_by_what_is_needed(void **state)
 {
 	struct space_case *c = *state;
@@ -453,6 +465,7 @@ int main(void)
 		WITH_SPACE(test_what_was_freed_and_not_settled_is_freed_with_the_rest),
 		WITH_SPACE(test_a_disk_that_is_only_trimmed_forgets_what_is_free_already),
 		WITH_SPACE(test_the_file_grows_by_eight_blocks_within_bounds),
+		WITH_SPACE(test_a_large_file_grows_by_an_eighth_of_itself_within_bounds),
 		WITH_SPACE(test_without_room_for_a_step_the_file_grows_by_what_is_needed),
 		WITH_SPACE(test_a_file_that_is_no_whole_number_of_mebibytes_becomes_one),
 		WITH_SPACE(test_storage_that_cannot_grow_leaves_its_odd_end_unused),
