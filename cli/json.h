@@ -4,6 +4,7 @@
 #define CLI_JSON_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -16,6 +17,8 @@ struct json {
 	unsigned depth;
 	unsigned flat_depth; /* from this depth on, all stands on one line; 0: no such depth */
 	uint64_t filled;     /* bit n: the container of depth n has values */
+	size_t kept_size;    /* what goes to out when a container ends */
+	char kept[512];
 };
 
 void json_begin_object(struct json *json, const char *name);

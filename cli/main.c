@@ -137,11 +137,15 @@ static int finish(int status)
 
 int main(int argc, char **argv)
 {
+	static char printed[64 * 1024];
+
 	occupy_standard_streams();
 	/* A reader that went away is an error to report, like any other. */
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is an error like any other */
 	setvbuf(stderr, NULL, _IOLBF, BUFSIZ);
+	if (!isatty(STDOUT_FILENO)) /* a map may have millions of lines */
+		setvbuf(stdout, printed, _IOFBF, sizeof(printed));
 
 	int status = finish(run(argc, argv));
 

@@ -38,27 +38,35 @@ const char *text_bytes(uint64_t size_bytes, char ret_text[TEXT_SIZE_MAX])
 	return ret_text;
 }
 
-/* Controls of either set, line separators, and what turns the direction of writing. */
-static bool is_unsafe(uint32_t character)
+bool text_is_unsafe(uint32_t character)
 {
 	return character < 0x20 || (character >= 0x7f && character < 0xa0) ||
 	       (character >= 0x2028 && character <= 0x202e) ||
 	       (character >= 0x2066 && character <= 0x2069);
 }
 
+static void write_character(FILE *out, const char **text)
+{
+	const char *start = *text;
+	uint32_t character;
+
+	if (!utf8_next(text, &character))
+		fprintf(out, "\\x%02" PRIx32, character);
+	else if (text_is_unsafe(character))
+		fprintf(out, character < 0x100 ? "\\x%02" PRIx32 : "\\u%04" PRIx32, character);
+	else
+		fwrite(start, 1, (size_t)(*text - start), out);
+}
+
 void text_write(FILE *out, const char *text)
 {
 	while (*text) {
-		const char *start = text;
-		uint32_t character;
+		size_t plain = utf8_count_plain(text);
 
-		if (!utf8_next(&text, &character))
-			fprintf(out, "\\x%02" PRIx32, character);
-		else if (is_unsafe(character))
-			fprintf(out, character < 0x100 ? "\\x%02" PRIx32 : "\\u%04" PRIx32,
-				character);
-		else
-			fwrite(start, 1, (size_t)(text - start), out);
+		fwrite(text, 1, plain, out);
+		text += plain;
+		if (*text)
+			write_character(out, &text);
 	}
 }
 

@@ -3,6 +3,7 @@
 #ifndef CLI_TEXT_H
 #define CLI_TEXT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -14,6 +15,9 @@ const char *text_size(uint64_t size_bytes, char ret_text[TEXT_SIZE_MAX]);
 
 /* "64 MiB (67108864 bytes)". Returns @ret_text. */
 const char *text_bytes(uint64_t size_bytes, char ret_text[TEXT_SIZE_MAX]);
+
+/* Controls of either set, line separators, and what turns the direction of writing. */
+bool text_is_unsafe(uint32_t character);
 
 /* Writes @text with control characters and what is no UTF-8 escaped, so that it stays on its line. */
 void text_write(FILE *out, const char *text);

@@ -38,3 +38,13 @@ bool utf8_next(const char **text, uint32_t *ret_character)
 	*ret_character = character;
 	return true;
 }
+
+size_t utf8_count_plain(const char *text)
+{
+	size_t count = 0;
+
+	while (text[count] >= 0x20 && text[count] < 0x7f && text[count] != '"' &&
+	       text[count] != '\\')
+		count++;
+	return count;
+}

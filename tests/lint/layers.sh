@@ -68,7 +68,8 @@ for front in "${fronts[@]}"; do
 		*..*) complain "$place: $name leaves $front/" ;;
 		*/*) [ "$(height "${inner%%/*}")" -lt 0 ] || complain "$place: $name is internal to the library" ;;
 		vhdx.h) [ "$name" = "<vhdx.h>" ] || complain "$place: write <vhdx.h>" ;;
-		*) [ "${name:0:1}" = "<" ] || [ -e "$front/$inner" ] || [ -e "$shared/$inner" ] ||
+		# What is made of a file has its name, and ends in .h.
+		*) [ "${name:0:1}" = "<" ] || [ -e "$front/$inner" ] || [ -e "$shared/$inner" ] || [ -e "$front/${inner%.h}" ] ||
 			complain "$place: $name is not of $front/" ;;
 		esac
 	done < <(includes "${files[@]}")

@@ -1,0 +1,206 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Pictures of where the blocks lie: what they say is what the BAT says, at any size, in a browser too."""
+import os
+import sys
+
+sys.dont_write_bytecode = True
+HERE = os.path.dirname(os.path.realpath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, os.pardir, "support")]
+
+import json
+import re
+import xml.etree.ElementTree
+
+import browser
+import disks
+import script
+import tap
+from command import fails, vhdx, vhdx_json
+from disks import GIB, MIB, TIB
+
+SVG = "{http://www.w3.org/2000/svg}"
+CELL, COLUMNS = 8, 128
+
+
+def image(folder, name="disk.vhdx"):
+    """64 MiB in blocks of 1 MiB: two data blocks in the order of the disk, two the other way round, one unmapped."""
+    path = os.path.join(folder, name)
+    vhdx("create", "-q", "--block-size", "1M", path, "64M")
+    script.vhdxio(path, lines=["write 0 1M 1", "write 1M 1M 1", "write 60M 1M 1", "write 50M 1M 1", "write 30M 4K 1", "trim 30M 1M"])
+    return path
+
+
+def drawn(text):
+    """Of each space: what covers each cell, as (first byte, end, fill, title)."""
+    top = xml.etree.ElementTree.fromstring(text)
+    found = {}
+    for name in "disk", "file":
+        caption = next(t.text for t in top.iter(SVG + "text") if t.text.startswith(f"The {name}:"))
+        number, unit = re.search(r"a cell is ([\d.]+) (\w+)$", caption).groups()
+        size = int(float(number) * {"bytes": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}[unit])
+        group = next(g for g in top.iter(SVG + "g") if g.get("id") == name)
+        found[name] = []
+        for rect in group.iter(SVG + "rect"):
+            first = int(rect.get("y")) // CELL * COLUMNS + int(rect.get("x")) // CELL
+            end = first + int(rect.get("width")) // CELL
+            found[name].append((first * size, end * size, rect.get("fill"), rect.find(SVG + "title").text))
+    return found
+
+
+def kinds(runs, offset):
+    """What is told of the byte at @offset."""
+    title = next(title for first, end, _, title in runs if first <= offset < end)
+    return dict(re.findall(r" ([\w ]+?) ([\d.]+ \w+);", title.split(":", 1)[1] + ""))
+
+
+@tap.case("the picture shows each block and structure where the image has it")
+def _(folder):
+    path = image(folder)
+    spaces = drawn(vhdx("map", "--svg", "-", path).out)
+    info = vhdx_json("info", "--json", path)["vhdx"]
+    entries = vhdx_json("dump", "--json", "bat", path)["entries"]
+    places = {entry["block"]: entry["file-offset"] for entry in entries if entry["state"] == "FULLY_PRESENT"}
+    assert set(places) == {0, 1, 50, 60}, entries
+    for block, place in places.items():
+        assert "data" in kinds(spaces["disk"], block * MIB) and "data" in kinds(spaces["file"], place), block
+    assert "unmapped" in kinds(spaces["disk"], 30 * MIB)
+    assert set(kinds(spaces["disk"], 5 * MIB)) == {"free"}
+    for name, offset in (("headers", 0), ("log", info["log-offset"]), ("metadata", info["metadata-offset"]),
+                         ("BAT", info["bat-offset"])):
+        assert name in kinds(spaces["file"], offset), name
+    for name, size in (("disk", 64 * MIB), ("file", os.path.getsize(path))):
+        runs = sorted(spaces[name])
+        assert runs[0][0] == 0 and runs[-1][1] >= size > runs[-1][0]
+        assert all(before[1] == after[0] for before, after in zip(runs, runs[1:])), name
+
+
+@tap.case("a block has the same colour on the disk and in the file, and blocks far apart have others")
+def _(folder):
+    path = image(folder)
+    spaces = drawn(vhdx("map", "--svg", "-", path).out)
+    entries = vhdx_json("dump", "--json", "bat", path)["entries"]
+    places = {entry["block"]: entry["file-offset"] for entry in entries if entry["state"] == "FULLY_PRESENT"}
+
+    def colour(name, offset):
+        return next(fill for first, end, fill, _ in spaces[name] if first <= offset < end)
+
+    colours = {block: colour("file", place) for block, place in places.items()}
+    assert colours == {block: colour("disk", block * MIB) for block in places}
+    assert len({colours[0], colours[50], colours[60]}) == 3 and colours[0] == colours[1], colours
+
+
+@tap.case("a picture of 64 TiB is as small, and shows a single block")
+def _(folder):
+    path = os.path.join(folder, "large.vhdx")
+    vhdx("create", "-q", "--block-size", "1M", path, "64T")
+    script.vhdxio(path, lines=[f"write {33 * TIB} 4096 1"])
+    text = vhdx("map", "--svg", "-", path).out
+    assert len(text) < 1 << 20, len(text)
+    spaces = drawn(text)
+    assert "data" in kinds(spaces["disk"], 33 * TIB) and "data" not in kinds(spaces["disk"], 32 * TIB)
+    page = vhdx("map", "--html", "-", path).out
+    assert len(page) < 1 << 20, len(page)
+
+
+@tap.case("a child shows what it holds itself, with its bitmaps")
+def _(folder):
+    child = os.path.join(folder, "child.avhdx")
+    vhdx("create", "-q", "--parent", image(folder), "--block-size", "1M", child)
+    script.vhdxio(child, lines=["write 5M 4K 1", "write 7M 1M 1"])
+    spaces = drawn(vhdx("map", "--svg", "-", child).out)
+    assert "partial data" in kinds(spaces["disk"], 5 * MIB) and set(kinds(spaces["disk"], 0)) == {"free"}
+    assert any("sector bitmaps" in title for _, _, _, title in spaces["file"])
+
+
+@tap.case("a name that holds markup stays text")
+def _(folder):
+    path = image(folder, "<script>alert('&\"\x01')<.vhdx")
+    top = xml.etree.ElementTree.fromstring(vhdx("map", "--svg", "-", path).out)
+    assert next(top.iter(SVG + "text")).text.endswith("<script>alert('&\"\ufffd')<.vhdx")
+    assert "<script>alert" not in vhdx("map", "--html", "-", path).out
+
+
+@tap.case("a picture that is there is kept without --force, and nothing is left of one that cannot be written")
+def _(folder):
+    path, out = image(folder), os.path.join(folder, "out.svg")
+    before = disks.snapshot(path)
+    vhdx("map", "--svg", out, path)
+    fails("map", "--svg", out, path, says="exists already")
+    vhdx("map", "--svg", out, "--force", path)
+    with open(out, encoding="utf-8") as file:
+        assert file.read() == vhdx("map", "--svg", "-", path).out
+    fails("map", "--svg", path, "--force", path, says="is the image")
+    fails("map", "--svg", "/dev/full", "--force", path, says="is no regular file")
+    link = os.path.join(folder, "link.svg")
+    os.symlink(out, link)
+    fails("map", "--svg", link, "--force", path, says="is no regular file")
+    fails("map", "--svg", "-", "--html", "-", path, says="files of their own")
+    fails("map", "--json", "--svg", "-", path, says="--json")
+    assert sorted(os.listdir(folder)) == ["disk.vhdx", "link.svg", "out.svg"], os.listdir(folder)
+    fails("map", "--html", os.path.join(folder, "none", "out.html"), path, says="cannot be made")
+    assert not disks.changes(before, disks.snapshot(path))
+
+
+@tap.case("the page is looked into in a browser: what it tells when hovered, zoomed and chosen is the BAT's",
+          browser.needed)
+def _(folder):
+    path, page = image(folder), os.path.join(folder, "page.html")
+    vhdx("map", "--html", page, path)
+    entries = vhdx_json("dump", "--json", "bat", path)["entries"]
+    place = next(entry["file-offset"] for entry in entries if entry.get("block") == 60)
+    with browser.started(os.path.join(folder, "profile")) as chromium:
+        chromium.open(page)
+
+        def middle(name, offset):
+            """Where on the window that byte is, by the window of the space that is shown."""
+            return chromium.run("""
+                const [name, offset] = arguments, space = spaces[name], i = Math.floor((offset - space.from) / cellSize(space));
+                const point = new DOMPoint(i % COLUMNS * PIXELS + PIXELS / 2, Math.floor(i / COLUMNS) * PIXELS + PIXELS / 2)
+                    .matrixTransform(space.group.getScreenCTM());
+                return [point.x, point.y];""", name, offset)
+
+        chromium.hover(*middle("disk", 60 * MIB))
+        told = chromium.text("#told")
+        assert f"The disk at {60 * MIB} " in told and "data, 1 MiB" in told and f"at {place} of the file" in told, told
+        chromium.hover(*middle("file", place))
+        assert f"at {60 * MIB} of the disk" in chromium.text("#told"), chromium.text("#told")
+        chromium.hover(*middle("disk", 5 * MIB))
+        assert "free" in chromium.text("#told")
+
+        # Zooming halves what is shown, around the pointer; all of it comes back.
+        chromium.wheel(*middle("disk", 60 * MIB), -120)
+        start, end = chromium.run("return [spaces.disk.from, spaces.disk.to]")
+        assert end - start <= 33 * MIB and start <= 60 * MIB < end, (start, end)
+        cells = chromium.run("return [...document.querySelectorAll('svg #disk rect')].map(r => [+r.dataset.from, +r.dataset.to, r.getAttribute('fill')])")
+        assert cells[0][0] == start and cells[-1][1] == end and all(a[1] == b[0] for a, b in zip(cells, cells[1:]))
+        data = chromium.run("return layout.places")
+        shown = {at for at, _, fill in cells if fill in data}
+        known = {at for at, _, _ in cells if at // MIB in (50, 60)}
+        assert shown == known and len(known) > 200, sorted(shown ^ known)[:5]
+        chromium.hover(*middle("disk", 60 * MIB))
+        assert f"at {place} of the file" in chromium.text("#told")
+        chromium.click("[data-space=disk] [data-zoom=all]")
+        assert chromium.run("return [spaces.disk.from, spaces.disk.to]") == [0, 64 * MIB]
+
+        # The table has every extent, and shows the one that is chosen.
+        rows = chromium.run("return [...document.querySelectorAll('#extents tbody tr')].map(r => [...r.cells].map(c => c.textContent))")
+        assert ["data", str(60 * MIB), str(place), str(MIB)] in rows and ["unmapped", str(30 * MIB), "", str(MIB)] in rows, rows
+        assert ["data", "0", str(next(e["file-offset"] for e in entries if e.get("block") == 0)), str(2 * MIB)] in rows
+        number = rows.index(["data", str(60 * MIB), str(place), str(MIB)])
+        chromium.run("document.querySelectorAll('#extents tbody tr')[arguments[0]].click()", number)
+        chosen = chromium.run("return [...document.querySelectorAll('#file rect.chosen')].map(r => +r.dataset.from)")
+        assert chosen and min(chosen) <= place <= max(chosen) < place + MIB, (chosen, place)
+        assert not chromium.complaints(), chromium.complaints()
+
+
+@tap.case("a page of more extents than it keeps says so", tap.whole)
+def _(folder):
+    path = os.path.join(folder, "many.vhdx")
+    vhdx("create", "-q", "--block-size", "1M", path, "64G")
+    script.vhdxio(path, lines=[f"write {2 * number}M 512 1" for number in range(21000)])
+    data = json.loads(re.search(r'id="data">(.*?)</script>', vhdx("map", "--html", "-", path).out, re.S)[1])
+    assert len(data["extents"]) == 20000 < data["all"] and data["disk"] == 64 * GIB, data["all"]
+
+
+tap.main()
