@@ -15,24 +15,14 @@ import subprocess
 
 import command
 import disks
+import manpage
 import samples
 import tap
 from command import VHDX, vhdx
 from disks import MIB, Model, noise
 from server import PLUGIN, clean, environment, plain, served
 
-PAGE = os.path.join(HERE, os.pardir, os.pardir, "man", "nbdkit-vhdx-plugin.1")
-
-
-def page():
-    with open(PAGE, encoding="ascii") as file:
-        return file.read()
-
-
-def examples():
-    """The literal blocks, as a reader would type them."""
-    return [text.replace("\\e", "\\") for text in
-            re.findall(r"^\.Bd -literal.*?\n(.*?)^\.Ed", page(), re.MULTILINE | re.DOTALL)]
+PAGE = "nbdkit-vhdx-plugin.1"
 
 
 def typed(folder):
@@ -76,7 +66,7 @@ def files(folder):
           tap.tool("bash", "nbdinfo", "nbdcopy", "qemu-io"))
 def _(folder):
     model, env, said = files(folder), typed(folder), []
-    for text in examples():
+    for text in manpage.examples(PAGE):
         # Those of nbdkit that stay in the background keep its standard output.
         out = os.path.join(folder, "out")
         with open(out, "wb") as file:
@@ -116,17 +106,14 @@ def _(_):
     told = subprocess.run(["nbdkit", "--help", PLUGIN], capture_output=True, text=True, check=True,
                           env=environment()).stdout
     known = set(re.findall(r"^\[?([a-z-]+)=", told, re.MULTILINE))
-    synopsis = set(re.findall(r"^\.Op Cm ([a-z-]+) Ns =", page(), re.MULTILINE))
-    described = set(re.findall(r"^\.It (?:Oo )?Cm ([a-z-]+) Ns =", page(), re.MULTILINE))
+    synopsis = set(re.findall(r"^\.Op Cm ([a-z-]+) Ns =", manpage.text(PAGE), re.MULTILINE))
+    described = set(re.findall(r"^\.It (?:Oo )?Cm ([a-z-]+) Ns =", manpage.text(PAGE), re.MULTILINE))
     assert known == synopsis == described, (known, synopsis, described)
 
 
 @tap.case("the page is sound mdoc", tap.tool("mandoc"))
 def _(_):
-    found = command.run(["mandoc", "-T", "lint", "-W", "style", PAGE], status=None)
-    # It also speaks of pages that are not installed here.
-    lines = [line for line in (found.out + found.err).splitlines() if os.path.basename(PAGE) in line]
-    assert not lines, "\n".join(lines)
+    assert not manpage.unsound(manpage.path(PAGE)), manpage.unsound(manpage.path(PAGE))
 
 
 tap.main()
