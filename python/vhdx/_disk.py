@@ -1,0 +1,299 @@
+# SPDX-License-Identifier: MIT
+"""An open virtual disk, and the disk as a file object."""
+import contextlib
+import ctypes
+import enum
+import io
+import os
+import threading
+import uuid
+import warnings
+from ctypes import byref, c_char_p, c_size_t, c_void_p
+from typing import Iterator, NamedTuple, Optional, Sequence, Union
+
+from . import _structs as c
+from ._library import call, library, number, path, text
+
+Path = Union[str, bytes, "os.PathLike[str]"]
+EXTENTS = 256
+
+
+class Type(enum.IntEnum):
+    DYNAMIC = 0
+    FIXED = 1
+    DIFFERENCING = 2
+
+
+class LogState(enum.IntEnum):
+    CLEAN = 0
+    EMPTY = 1
+    DIRTY = 2
+    CORRUPT = 3
+
+
+class Kind(enum.IntEnum):
+    """What an extent is: data of a file, zeros, nothing at all, or the parent's."""
+    DATA = 0
+    ZERO = 1
+    ABSENT = 2
+    PARENT = 3
+
+
+class Extent(NamedTuple):
+    offset: int
+    length: int
+    kind: Kind
+    depth: int  # which file of the chain says so: 0 this one, 1 its parent
+    file_offset: Optional[int]  # of data, in that file
+
+
+class Info(NamedTuple):
+    """What an image is; sizes in bytes."""
+    path: Optional[str]
+    type: Type
+    virtual_size: int
+    block_size: int
+    logical_sector_size: int
+    physical_sector_size: int
+    file_size: int
+    blocks: int
+    creator: Optional[str]
+    disk_id: uuid.UUID
+    file_write_guid: uuid.UUID
+    data_write_guid: uuid.UUID
+    log_state: LogState
+    log_entries: int
+    sequence_number: int
+    relative_path: Optional[str]  # of a child: what it calls its parent, as the others
+    absolute_win32_path: Optional[str]
+    volume_path: Optional[str]
+
+
+def _info(found: c.Info) -> Info:
+    def guid(value):
+        return uuid.UUID(bytes_le=bytes(value.bytes))
+
+    return Info(text(found.path), Type(found.type), found.virtual_size, found.block_size, found.logical_sector_size,
+                found.physical_sector_size, found.file_size, found.blocks, text(found.creator), guid(found.disk_id),
+                guid(found.file_write_guid), guid(found.data_write_guid), LogState(found.log_state), found.log_entries,
+                found.sequence_number, text(found.relative_path), text(found.absolute_win32_path),
+                text(found.volume_path))
+
+
+def _warn(_, file, message):
+    warnings.warn(f"{text(file)}: {text(message)}", stacklevel=2)
+
+
+WARN = c.WARNING_FN(_warn)
+
+
+def open_options(flags: int, parent_dirs: Sequence[Path] = (), lock_wait: float = 0) -> c.OpenOptions:
+    dirs = (c_char_p * (len(parent_dirs) + 1))(*map(path, parent_dirs), None)
+    return c.OpenOptions(flags=flags, parent_dirs=dirs, warning=WARN, lock_wait_ms=number(int(lock_wait * 1000), 32))
+
+
+def _address(buffer, writable: bool):
+    """A pointer to the bytes of anything that has a buffer, and how many they are; the first keeps them where they are."""
+    view = memoryview(buffer).cast("B")
+    if writable and view.readonly:
+        raise TypeError("a buffer that can be written is needed")
+    if not view.nbytes:
+        return c_void_p(), 0
+    if not view.readonly:
+        return (ctypes.c_char * view.nbytes).from_buffer(view), view.nbytes
+    return ctypes.c_char_p(view.tobytes() if not isinstance(buffer, bytes) else buffer), view.nbytes
+
+
+class Disk:
+    """A virtual disk through its chain; made by open(). Any number of threads may read and write it at once."""
+
+    def __init__(self, handle: c_void_p, writable: bool, chain: Optional["Disk"] = None):
+        self._handle = handle
+        self._chain = chain  # the disk that this one is a parent of, and that closes it
+        self._users = 0
+        self._idle = threading.Condition()
+        self.writable = writable
+
+    # A handle that is closed must not be used, nor closed while it is used.
+    @contextlib.contextmanager
+    def _used(self):
+        owner = self._chain or self
+        with owner._idle:
+            if owner._handle is None:
+                raise ValueError("the disk is closed")
+            owner._users += 1
+        try:
+            yield self._handle
+        finally:
+            with owner._idle:
+                owner._users -= 1
+                owner._idle.notify_all()
+
+    def _call(self, name, *arguments):
+        with self._used() as handle:
+            return call(name, handle, *arguments)
+
+    def close(self) -> None:
+        """Closes the disk; one that was written is made durable and clean first. May be called again."""
+        if self._chain:
+            return
+        with self._idle:
+            self._idle.wait_for(lambda: not self._users)
+            handle, self._handle = self._handle, None
+        if handle is not None:
+            call("vhdx_close", handle)
+
+    @property
+    def closed(self) -> bool:
+        return (self._chain or self)._handle is None
+
+    def __enter__(self) -> "Disk":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    def __del__(self):
+        if getattr(self, "_handle", None) is not None and not self._chain:
+            warnings.warn("a disk was not closed", ResourceWarning)
+            handle, self._handle = self._handle, None
+            library.vhdx_close(handle)
+
+    @property
+    def info(self) -> Info:
+        found = c.Info()
+        self._call("vhdx_get_info", byref(found))
+        return _info(found)
+
+    @property
+    def size(self) -> int:
+        """Of the disk, in bytes."""
+        return self.info.virtual_size
+
+    @property
+    def parent(self) -> Optional["Disk"]:
+        """The open parent, or None. It is closed with this disk."""
+        with self._used() as own:
+            handle = library.vhdx_get_parent(own)
+        return Disk(c_void_p(handle), False, self._chain or self) if handle else None
+
+    # ---- Data ----
+
+    def read(self, offset: int, length: int) -> bytes:
+        """length bytes from offset on."""
+        buffer = bytearray(length)
+        self.readinto(buffer, offset)
+        return bytes(buffer)
+
+    def readinto(self, buffer, offset: int) -> None:
+        """Fills a buffer (bytearray, memoryview, array, numpy array) with the bytes from offset on."""
+        address, length = _address(buffer, True)
+        self._call("vhdx_pread", address, length, number(offset))
+
+    def write(self, data, offset: int, fua: bool = False) -> None:
+        """Writes a buffer at offset. Durable after flush(), or at once with fua."""
+        address, length = _address(data, False)
+        self._call("vhdx_pwrite", address, length, number(offset), c.FUA if fua else 0)
+
+    def zero(self, offset: int, length: int, unmap: bool = True) -> None:
+        """Makes a range read as zeros; with unmap, its space may be given up."""
+        self._call("vhdx_zero", number(offset), number(length), c.ZERO_MAY_UNMAP if unmap else 0)
+
+    def trim(self, offset: int, length: int) -> None:
+        """Says that the contents of a range are needed no more."""
+        self._call("vhdx_trim", number(offset), number(length), 0)
+
+    def flush(self) -> None:
+        """Makes durable what was written before."""
+        self._call("vhdx_flush")
+
+    def extents(self, offset: int = 0, length: Optional[int] = None, this_file: bool = False,
+                file_holes: bool = False) -> Iterator[Extent]:
+        """What lies where, in order and without gaps. this_file: what this file of the chain says alone; file_holes:
+        what a block's space in the file does not hold is zeros, too."""
+        flags = (c.EXTENTS_THIS_LAYER if this_file else 0) | (c.EXTENTS_FILE_HOLES if file_holes else 0)
+        end = number(self.size if length is None else number(offset) + number(length))
+        found = (c.Extent * EXTENTS)()
+        while offset < end:
+            count = c_size_t(EXTENTS)
+            self._call("vhdx_extents", offset, end - offset, flags, found, byref(count))
+            told = [Extent(e.offset, e.length, Kind(e.type), e.depth, e.file_offset if e.type == Kind.DATA else None)
+                    for e in found[:count.value]]
+            offset = told[-1].offset + told[-1].length
+            yield from told
+
+    def file(self, buffering: int = 1 << 20) -> io.BufferedIOBase:
+        """The disk as a binary file object, for whatever reads, or writes, one; its size is fixed. Closing it leaves the
+        disk open."""
+        raw = RawFile(self)
+        return io.BufferedRandom(raw, buffering) if self.writable else io.BufferedReader(raw, buffering)
+
+
+class RawFile(io.RawIOBase):
+    """A disk as an unbuffered file; also with read(offset, size) and get_size() under other names, see Image."""
+
+    def __init__(self, disk: Disk):
+        super().__init__()
+        self.disk = disk
+        self.position = 0
+        self.length = disk.size
+
+    def readable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return self.disk.writable
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self.position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self.position, io.SEEK_END: self.length}[whence]
+        if base + offset < 0:
+            raise ValueError(f"negative seek position {base + offset}")
+        self.position = base + offset
+        return self.position
+
+    def _part(self, buffer):
+        return memoryview(buffer).cast("B")[:max(0, self.length - self.position)]
+
+    def readinto(self, buffer) -> int:
+        part = self._part(buffer)
+        if not part.nbytes:
+            return 0
+        self.disk.readinto(part, self.position)
+        self.position += part.nbytes
+        return part.nbytes
+
+    def write(self, buffer) -> int:
+        part = self._part(buffer)
+        if memoryview(buffer).nbytes and not part.nbytes:
+            raise OSError(28, "the disk ends here")  # ENOSPC
+        self.disk.write(part, self.position)
+        self.position += part.nbytes
+        return part.nbytes
+
+    def truncate(self, size=None):
+        raise io.UnsupportedOperation("a disk has the size that it has")
+
+
+class Image:
+    """A disk with the methods that readers in the manner of pytsk3's Img_Info want: subclass both, Image first."""
+
+    def __init__(self, disk: Disk, *arguments, **more):
+        self._disk = disk
+        super().__init__(*arguments, **more)
+
+    def close(self) -> None:
+        """The disk stays open."""
+
+    def read(self, offset: int, size: int) -> bytes:
+        """What there is of size bytes at offset."""
+        length = min(size, self._disk.size - offset)
+        return self._disk.read(offset, length) if length > 0 else b""
+
+    def get_size(self) -> int:
+        return self._disk.size

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: MIT
+"""Opening, creating, checking, converting and comparing."""
+import contextlib
+import enum
+from ctypes import byref, c_void_p
+from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple, Union
+
+from . import _structs as c
+from ._disk import Disk, Path, Type, open_options
+from ._library import Callbacks, call, number, path, text
+
+Progress = Optional[Callable[[int, Optional[int]], Optional[bool]]]
+
+
+def _flags(**named: Tuple[bool, int]) -> int:
+    return sum(bit for given, bit in named.values() if given)
+
+
+def open(file: Path, writable: bool = False, *, parent_dirs: Sequence[Path] = (),  # pylint: disable=redefined-builtin
+         no_parent: bool = False, any_parent: bool = False, ignore_id_mismatch: bool = False, force_share: bool = False,
+         no_holes: bool = False, no_lock: bool = False, examine: bool = False, lock_wait: float = 0) -> Disk:
+    """Opens the disk in a file, with its parents. A dirty log is replayed: in memory, or of a writable disk in the file.
+
+    parent_dirs: more folders where parents may lie; no_parent: this file alone; any_parent: parents anywhere;
+    examine: open what can be read of a damaged image; lock_wait: seconds to wait for another process's lock."""
+    flags = _flags(a=(writable, c.OPEN_WRITE), b=(no_parent, c.OPEN_NO_PARENT), d=(any_parent, c.OPEN_ANY_PARENT),
+                   e=(ignore_id_mismatch, c.OPEN_IGNORE_ID_MISMATCH), f=(force_share, c.OPEN_FORCE_SHARE),
+                   g=(no_holes, c.OPEN_NO_HOLES), h=(no_lock, c.OPEN_NO_LOCK), i=(examine, c.OPEN_EXAMINE))
+    handle = c_void_p()
+    call("vhdx_open", path(file), byref(open_options(flags, parent_dirs, lock_wait)), byref(handle))
+    return Disk(handle, writable)
+
+
+def is_image(file: Path) -> bool:
+    """Does the file begin as VHDX images do?"""
+    return bool(call("vhdx_probe", path(file)))
+
+
+def _create_options(size: int = 0, type: Type = Type.DYNAMIC, *, block_size: int = 0, log_size: int = 0,
+                    sector_size: int = 0, physical_sector_size: int = 0, seed: Optional[bytes] = None,
+                    parent: Optional[Path] = None, windows_path: Optional[str] = None,
+                    parent_dirs: Sequence[Path] = (), any_parent: bool = False, force: bool = False,
+                    no_holes: bool = False, sync: bool = True) -> c.CreateOptions:
+    flags = _flags(a=(force, c.CREATE_FORCE), b=(no_holes, c.CREATE_NO_HOLES), d=(not sync, c.CREATE_NO_SYNC))
+    options = c.CreateOptions(flags=flags, type=int(Type.DIFFERENCING if parent is not None else type), virtual_size=number(size),
+                              block_size=number(block_size, 32), log_length=number(log_size, 32),
+                              logical_sector_size=number(sector_size, 32),
+                              physical_sector_size=number(physical_sector_size, 32), seed=seed, seed_size=len(seed or b""))
+    if parent is not None:
+        options.parent = path(parent)
+        opened = open_options(c.OPEN_ANY_PARENT if any_parent else 0, parent_dirs)
+        options.parent_options.contents = opened
+    if windows_path is not None:
+        options.windows_path = path(windows_path)
+    return options
+
+
+def create(file: Path, size: int = 0, type: Type = Type.DYNAMIC, **options) -> None:  # pylint: disable=redefined-builtin
+    """Makes a new image; the file appears whole, or not at all.
+
+    size: of the disk, in bytes, or 0 for a child as large as its parent; type: Type.DYNAMIC or FIXED; block_size,
+    log_size, sector_size, physical_sector_size: in bytes; parent: make a child of that image, windows_path being the
+    parent's on Windows; seed: bytes that make the GUIDs reproducible; force: replace a file; no_holes; sync=False: do
+    not wait until it is durable."""
+    call("vhdx_create", path(file), byref(_create_options(size, type, **options)))
+
+
+class Severity(enum.IntEnum):
+    NOTE = 0
+    WINDOWS = 1
+    LEAK = 2
+    DAMAGE = 3
+    LOCKED = 4
+    FATAL = 5
+    FOREIGN = 6
+
+
+class Finding(NamedTuple):
+    number: int  # of the problem, as in vhdx-problems(7)
+    name: str
+    severity: Severity
+    file: str
+    offset: Optional[int]  # in the file
+    text: str
+    guest_offset: int  # the part of the disk that is affected
+    guest_length: int
+    loss_bytes: int
+
+
+class CheckResult(NamedTuple):
+    findings: List[Finding]
+    damages: int
+    leaks: int
+    leaked_bytes: int
+    notes: int
+    blocks: int
+    present: int
+    lost_bytes: int
+    doubtful_bytes: int
+
+    @property
+    def clean(self) -> bool:
+        return not self.damages and not self.leaks
+
+
+def _finding(found: c.Finding) -> Finding:
+    problem = found.problem.contents
+    return Finding(problem.number, text(problem.name), Severity(problem.severity), text(found.file),
+                   None if found.offset == c.NO_OFFSET else found.offset, text(found.text), found.guest_offset,
+                   found.guest_length, found.loss_bytes)
+
+
+def check(file: Path, chain: bool = False, windows: bool = False, progress: Progress = None,
+          **how) -> CheckResult:
+    """Holds an image against every rule of the format, and changes nothing. chain: count the parents' faults too;
+    windows: count what Windows is known to refuse; how: as for open()."""
+    findings: List[Finding] = []
+    calls = Callbacks()
+    tell = c.FINDING_FN(lambda _, found: findings.append(_finding(found.contents)))
+    options = c.CheckOptions(flags=_flags(a=(chain, c.CHECK_CHAIN), b=(windows, c.CHECK_WINDOWS)), finding=tell,
+                             progress=calls.progress(progress))
+    result = c.CheckResult()
+    with open(file, examine=True, **how) as disk:
+        calls.call("vhdx_check", disk._handle, byref(options), byref(result))
+    return CheckResult(findings, result.damages, result.leaks, result.leaked_bytes, result.notes, result.blocks,
+                       result.present, result.lost_bytes, result.doubtful_bytes)
+
+
+Contents = Union[Path, Disk]
+
+
+@contextlib.contextmanager
+def _source(contents: Contents, raw: Optional[bool]):
+    """raw: None, the content decides."""
+    if isinstance(contents, Disk):
+        with contents._used() as handle:
+            yield c.Source(disk=handle)
+    elif raw or (raw is None and not is_image(contents)):
+        yield c.Source(path=path(contents))
+    else:
+        with open(contents) as disk:
+            yield c.Source(disk=disk._handle)
+
+
+def convert(source: Contents, destination: Path, *, raw_source: Optional[bool] = None, raw: Optional[bool] = None,
+            threads: int = 0, direct: bool = False, clone: bool = True, progress: Progress = None, **image) -> None:
+    """Copies contents to a new file, which appears whole or not at all, or to a block device.
+
+    source: a file, or an open Disk; raw_source: whether the file is raw (by default its content decides); raw: whether
+    the destination is (by default unless it is named .vhdx or .avhdx); clone: share blocks with the source where the
+    file system can, else copy and find zeros; progress: called with the bytes done and in all,
+    stops the copy when it returns True (Cancelled); image: type, block_size, log_size, sector_size, force, no_holes,
+    sync as for create()."""
+    if raw is None:
+        raw = not path(destination).lower().endswith((b".vhdx", b".avhdx"))
+    calls = Callbacks()
+    create_options = _create_options(**image)
+    target = c.Destination(format=c.FORMAT_RAW if raw else c.FORMAT_VHDX, path=path(destination))
+    target.create.contents = create_options
+    flags = (c.CONVERT_DIRECT if direct else 0) | (0 if clone else c.CONVERT_NO_CLONE)
+    options = c.ConvertOptions(flags=flags, threads=number(threads, 32), progress=calls.progress(progress))
+    with _source(source, raw_source) as from_where:
+        calls.call("vhdx_convert", byref(from_where), byref(target), byref(options))
+
+
+def compare(a: Contents, b: Contents, *, raw_a: Optional[bool] = None, raw_b: Optional[bool] = None,
+            progress: Progress = None) -> Optional[int]:
+    """Where two contents first differ, or None when they are the same; zeros at the longer one's end do not count."""
+    calls = Callbacks()
+    result = c.Difference()
+    options = c.CompareOptions(progress=calls.progress(progress))
+    with _source(a, raw_a) as first, _source(b, raw_b) as second:
+        calls.call("vhdx_compare", byref(first), byref(second), byref(options), byref(result))
+    return result.offset if result.differ else None
