@@ -26,12 +26,15 @@ READING = (["info"], ["check"], ["map"], ["dump", "header"])
 def _(folder):
     path = samples.dynamic(folder)[0]
     with locked(path, *WRITER):
+        in_use = {"says": "open for writing"}
+        command.together(
+            lambda how, *words: command.fails(*words, **how),
+            *((in_use, *words, path) for words in READING),
+            (in_use, "convert", path, os.path.join(folder, "x.raw")),
+            ({"status": 2}, "compare", path, path),
+            ({}, "create", "--parent", path, os.path.join(folder, "c.vhdx")))
         for words in READING:
-            command.fails(*words, path, says="open for writing")
             vhdx(*words, "--force-share", path)
-        command.fails("convert", path, os.path.join(folder, "x.raw"), says="open for writing")
-        command.fails("compare", path, path, status=2)
-        command.fails("create", "--parent", path, os.path.join(folder, "c.vhdx"))
         assert os.listdir(folder) == ["disk.vhdx"]
         vhdx("convert", "--force-share", path, os.path.join(folder, "x.raw"))
     vhdx("info", path)

@@ -192,8 +192,8 @@ def _(folder):
     path = samples.dirty(folder)[0]
     for places in ((DOES,), (DOES + 1,), (FORBIDS + 1,), (FORBIDS,)):
         with locked(path, *places):
-            refused(path, "is in use by another process", 1)
-            refused(path, "is in use by another process", 1, "--no-lock")
+            command.together(refused, (path, "is in use by another process", 1),
+                             (path, "is in use by another process", 1, "--no-lock"))
     vhdx("replay", path)
 
 

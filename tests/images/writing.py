@@ -4,7 +4,6 @@
 import json
 import os
 import random
-import subprocess
 import sys
 
 sys.dont_write_bytecode = True
@@ -32,15 +31,6 @@ def findings(path, arguments):
     severities = {name: all_of[0]["severity"] for name, all_of in found.items()}
     return ({name for name, severity in severities.items() if severity in COUNTED},
             {name for name, severity in severities.items() if severity in REFUSED})
-
-
-def lint_codes(path):
-    """Codes of what the strict judge says; none where it is absent."""
-    if judges.lint_there():
-        return set()
-    done = subprocess.run([sys.executable, "-B", os.path.join(judges.TOOLS, "vhdxlint.py"), "--json", path],
-                          capture_output=True, text=True, check=False, timeout=300)
-    return {one["code"] for one in json.loads(done.stdout)[0]["violations"]}
 
 
 def try_convert(path, arguments, raw):
@@ -93,13 +83,13 @@ def judge_writing(path, arguments, top, folder):
         vhdx("compare", *arguments, path, raw)
     elif readable:
         judge_opened(path, arguments, before, top, was, raw)
-        codes = lint_codes(path)
+        codes = judges.lint_codes(path)
         script = Script(Raw(raw), info(path, arguments)["logical-sector-size"])
         extents = vhdx_json("map", "--json", *arguments, path, loud=True)
         operations(script, extents, random.Random(os.path.basename(path)))
         script.run(path, *arguments, loud=True)
         judge_changed(path, arguments, script, folder)
-        new = findings(path, arguments)[0] - counted | lint_codes(path) - codes
+        new = findings(path, arguments)[0] - counted | judges.lint_codes(path) - codes
         assert not new, f"new faults: {sorted(new)}"
     now = disks.snapshot(top)
     changed = [name for name in disks.changes(before, now) if name not in (path, os.path.dirname(path))]

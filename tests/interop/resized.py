@@ -1,11 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """Resized disks: others read what was there before; killed at any moment and run again, the result is right."""
-import json
 import os
 import random
 import shutil
-import subprocess
 import sys
 
 sys.dont_write_bytecode = True
@@ -169,12 +167,6 @@ def _(folder):
         assert command.check(path)[0] in (0, 3)
 
 
-def lint_codes(path):
-    done = subprocess.run([sys.executable, "-B", os.path.join(judges.TOOLS, "vhdxlint.py"), "--json", path],
-                          capture_output=True, text=True, check=False, timeout=300)
-    return {one["code"] for one in json.loads(done.stdout)[0]["violations"]}
-
-
 @tap.case("images of Windows, Hyper-V, Disk2vhd and QEMU are grown and shrunk back", judges.images, judges.lint_there,
           tap.whole)
 def _(folder):
@@ -189,17 +181,17 @@ def _(folder):
         if command.run([VHDX, "convert", "--force", "--no-sync", path, raw], status=None).status:
             shutil.rmtree(top)
             continue
-        codes = lint_codes(path)
+        codes = judges.lint_codes(path)
         grown = (size + 300 * MIB + 4095) // 4096 * 4096
         result = vhdx("resize", "-q", path, str(grown), status={0, 1, 2}, loud=True)
         if result.status == 0:
             done += 1
             vhdx("compare", path, raw, status=0, loud=True)
-            assert not lint_codes(path) - codes, (image["name"], lint_codes(path) - codes)
+            assert not judges.lint_codes(path) - codes, (image["name"], judges.lint_codes(path) - codes)
             vhdx("resize", "-q", "--shrink", path, str(size), loud=True)
             vhdx("compare", path, raw, loud=True)
             assert size_of(path) == size
-            assert not lint_codes(path) - codes, (image["name"], lint_codes(path) - codes)
+            assert not judges.lint_codes(path) - codes, (image["name"], judges.lint_codes(path) - codes)
         shutil.rmtree(top)
     assert done > 3, done
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Runs the command under test and other programs, and says what is wrong with their answers."""
+import concurrent.futures
 import json
 import os
 import re
@@ -107,6 +108,13 @@ def fails(*args, status=1, says=None, out=False, **how):
     if says is not None:
         assert re.search(says, lines[0]), f"does not say '{says}': {result}"
     return lines[0]
+
+
+def together(function, *calls):
+    """Calls the function with each of these lists of arguments, at once: refusals wait for locks a second each."""
+    with concurrent.futures.ThreadPoolExecutor(len(calls)) as pool:
+        for done in [pool.submit(function, *call) for call in calls]:
+            done.result()
 
 
 def check(image, *args):

@@ -308,7 +308,8 @@ class Image:
             length = len(data) if item.length is None else item.length
             table += struct.pack("<16sIIIxxxx", item.id, offset, length, item.flags)
             values[offset] = data
-            at = max(at, offset + len(data))
+            if data:
+                at = max(at, offset + len(data))
         out = bytearray(table.ljust(at, b"\0"))
         for offset, data in values.items():
             if data and offset >= 64 << 10:

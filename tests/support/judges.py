@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
 """The real and crafted images, and the judges that lie beside them; none is part of the project."""
+import contextlib
 import gzip
 import importlib
+import io
 import json
 import lzma
 import os
-import subprocess
 import sys
 
 from disks import MIB, PAGE
@@ -81,9 +82,11 @@ def load(name):
     if judge(name + ".py")():
         return None
     sys.path.insert(0, TOOLS)
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
         return importlib.import_module(name)
     finally:
+        sys.dont_write_bytecode = before
         sys.path.remove(TOOLS)
 
 
@@ -92,7 +95,14 @@ lint_there = judge("vhdxlint.py")
 
 def lint(path, *args):
     """The strict judge of what is written finds nothing; its notes are returned."""
-    done = subprocess.run([sys.executable, "-B", os.path.join(TOOLS, "vhdxlint.py"), *args, path],
-                          capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, f"vhdxlint {args} {path}:\n{done.stdout}{done.stderr}"
-    return done.stdout
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        bad = load("vhdxlint").main([*args, path])
+    assert not bad, f"vhdxlint {args} {path}:\n{said.getvalue()}"
+    return said.getvalue()
+
+
+def lint_codes(path):
+    """Codes of what the strict judge says; none where it is absent."""
+    strict = load("vhdxlint")
+    return {code for code, _, _ in strict.Lint(path).bad} if strict else set()

@@ -44,10 +44,19 @@ class Script:
     def _change(self, offset, data, keeps=False):
         """Sectors get @data; or, if the disk may do as it likes, @data or what they have."""
         end = offset + len(data)
-        for number in range(offset // self.sector, (end - 1) // self.sector + 1):
+        numbers = range(offset // self.sector, (end - 1) // self.sector + 1)
+        start = numbers.start * self.sector
+        old = self.model.read(start, len(numbers) * self.sector)
+        whole = old[:offset - start] + data + old[end - start:]
+        for number in numbers:
             at = number * self.sector
+            if not keeps and number not in self.now:  # the common case
+                was = old[at - start:at - start + self.sector]
+                if was != whole[at - start:at - start + self.sector]:
+                    self.since.setdefault(number, set()).add(was)
+                continue
             first, last = max(at, offset), min(at + self.sector, end)
-            had = self.now.get(number) or {self.model.read(at, self.sector)}
+            had = self.now.get(number) or {old[at - start:at - start + self.sector]}
             new = {one[:first - at] + data[first - offset:last - offset] + one[last - at:] for one in had}
             if keeps:
                 new |= had
