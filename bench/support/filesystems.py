@@ -21,8 +21,12 @@ def kind_of(path):
 
 def discards(path):
     """Whether its file system tells the disk at once of what is freed: for each piece of a file that is removed, which
-    takes minutes after writes here and there, and is no part of what is measured."""
-    return "discard" in quietly("findmnt", "-n", "-o", "OPTIONS", "--target", path).strip().split(",")
+    takes minutes after writes here and there, and is no part of what is measured. Below a root that is no mount point
+    nobody knows."""
+    try:
+        return "discard" in quietly("findmnt", "-n", "-o", "OPTIONS", "--target", path).strip().split(",")
+    except RuntimeError:
+        return False
 
 
 def needs(kind):
