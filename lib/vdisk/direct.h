@@ -35,4 +35,21 @@ static inline bool disk_map_directly(const struct vhdx *disk, uint64_t offset, u
 	return true;
 }
 
+/*
+ * Holds the stripe shared of what disk_in_one_block, and finds its place. False, with nothing held, when the long
+ * way has to be gone. It loads no page, so there is none to trim afterwards.
+ */
+static inline bool disk_begin_directly(struct vhdx *disk, uint64_t offset, uint64_t length,
+				       struct shared_stripe *ret_share, uint64_t *ret_file_offset)
+{
+	struct shared_stripe share = stripe_share(disk_stripe(disk, offset));
+
+	if (disk_map_directly(disk, offset, length, ret_file_offset)) {
+		*ret_share = share;
+		return true;
+	}
+	stripe_unshare(share);
+	return false;
+}
+
 #endif

@@ -63,22 +63,20 @@ int vhdx_preadv(struct vhdx *disk, const struct iovec *iov, int iovcnt, uint64_t
 	return ret;
 }
 
-/* False: nothing was done, and the long way has to be gone. It loads no page, so it has none to trim. */
+/* False: nothing was done, and the long way has to be gone. */
 static bool read_directly(struct vhdx *disk, void *buf, size_t count, uint64_t offset, int *ret)
 {
+	struct shared_stripe share;
 	uint64_t place;
 
-	if (!disk_in_one_block(disk, offset, count) || !disk_is_readable(disk))
+	if (!disk_in_one_block(disk, offset, count) || !disk_is_readable(disk) ||
+	    !disk_begin_directly(disk, offset, count, &share, &place))
 		return false;
-	struct shared_stripe share = stripe_share(disk_stripe(disk, offset));
-	bool here = disk_map_directly(disk, offset, count, &place);
-
-	if (here)
-		*ret = vhdx_io_read(disk->image.view, buf, count, place);
+	*ret = vhdx_io_read(disk->image.view, buf, count, place);
 	stripe_unshare(share);
-	if (here && *ret)
+	if (*ret)
 		*ret = vhdx_fail_read(disk, *ret, place, count);
-	return here;
+	return true;
 }
 
 int vhdx_pread(struct vhdx *disk, void *buf, size_t count, uint64_t offset)
@@ -165,20 +163,18 @@ int vhdx_pwritev(struct vhdx *disk, const struct iovec *iov, int iovcnt, uint64_
 static bool write_directly(struct vhdx *disk, const void *buf, size_t count, uint64_t offset,
 			   int *ret)
 {
+	struct shared_stripe share;
 	uint64_t place;
 
 	if (!disk_in_one_block(disk, offset, count) || !is_writable(disk) ||
-	    !gate_is_open(disk->writer, GATE_DATA))
+	    !gate_is_open(disk->writer, GATE_DATA) ||
+	    !disk_begin_directly(disk, offset, count, &share, &place))
 		return false;
-	struct shared_stripe share = stripe_share(disk_stripe(disk, offset));
-	bool here = disk_map_directly(disk, offset, count, &place);
-
-	if (here)
-		*ret = vhdx_io_write(&disk->file, buf, count, place);
+	*ret = vhdx_io_write(&disk->file, buf, count, place);
 	stripe_unshare(share);
-	if (here && *ret)
+	if (*ret)
 		*ret = vhdx_fail_write(disk, *ret, place, count);
-	return here;
+	return true;
 }
 
 int vhdx_pwrite(struct vhdx *disk, const void *buf, size_t count, uint64_t offset, uint32_t flags)
