@@ -7,13 +7,13 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
-#include <stdio.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/arith.h"
 #include "ops/stream.h"
+#include "store/reopen.h"
 
 #define IDLE_MILLISECONDS 200
 #define PAGE		  4096u
@@ -143,7 +143,6 @@ ssize_t vhdx_stream_write_zeros(const struct stream *stream, uint64_t size)
 size_t vhdx_stream_enter_pipe(struct stream *stream)
 {
 	int size = fcntl(stream->fd, F_GETPIPE_SZ);
-	char path[32];
 
 	int mode = fcntl(stream->fd, F_GETFL);
 
@@ -153,8 +152,7 @@ size_t vhdx_stream_enter_pipe(struct stream *stream)
 	if (size < PIPE_SIZE && fcntl(stream->fd, F_SETPIPE_SZ, PIPE_SIZE) > 0)
 		size = fcntl(stream->fd, F_GETPIPE_SZ);
 	stream->pipe_size = (size_t)size;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", stream->fd);
-	int fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+	int fd = fd_reopen(stream->fd, O_WRONLY | O_NONBLOCK);
 
 	/* Otherwise somebody else's pipe: a page at a time. */
 	if (fd >= 0) {

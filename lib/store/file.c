@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <linux/openat2.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -18,6 +17,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "store/file.h"
+#include "store/reopen.h"
 #include "store/syncers.h"
 
 #define DIRECT_ALIGNMENT 4096u /* no device has larger sectors */
@@ -370,14 +370,11 @@ int vhdx_file_fd(const struct vhdx_io *io)
 void vhdx_file_set_direct(const struct vhdx_io *io, bool direct)
 {
 	struct file_store *file = io->preadv == file_preadv ? io->opaque : NULL;
-	char path[32];
 
 	if (!file || direct == (file->direct_fd >= 0) || (!direct && !file->is_direct_for_now))
 		return;
 	if (direct) {
-		snprintf(path, sizeof(path), "/proc/self/fd/%d", file->fd);
-		file->direct_fd =
-			open(path, (io->pwritev ? O_RDWR : O_RDONLY) | O_DIRECT | O_CLOEXEC);
+		file->direct_fd = fd_reopen(file->fd, (io->pwritev ? O_RDWR : O_RDONLY) | O_DIRECT);
 	} else {
 		close(file->direct_fd);
 		file->direct_fd = -1;

@@ -18,6 +18,7 @@
 #include "store/file.h"
 #include "store/io.h"
 #include "store/newfile.h"
+#include "store/reopen.h"
 
 #define NEW_MODE   0666 /* the umask takes its share */
 #define NAME_TRIES 16
@@ -122,22 +123,13 @@ static int open_named(struct new_file *file)
 	return -EEXIST;
 }
 
-/* The name that /proc gives a descriptor: the only way to link a nameless file without privileges. */
-#define SELF_SIZE 32
-
-static const char *self_path(int fd, char ret_path[SELF_SIZE])
-{
-	snprintf(ret_path, SELF_SIZE, "/proc/self/fd/%d", fd);
-	return ret_path;
-}
-
 /* Returns the descriptor, or -1 where a file cannot be nameless or could not be named in the end. */
 static int open_nameless(const struct new_file *file)
 {
 	int fd = openat(file->folder_fd, ".", O_RDWR | O_TMPFILE | O_CLOEXEC, NEW_MODE);
-	char self[SELF_SIZE];
+	char self[FD_PATH_SIZE];
 
-	if (fd < 0 || !access(self_path(fd, self), F_OK))
+	if (fd < 0 || !access(fd_path(fd, self), F_OK))
 		return fd;
 	close(fd);
 	return -1;
@@ -178,14 +170,13 @@ static void keep_owner_and_mode(const struct new_file *file)
 static int open_file(struct new_file *file, bool direct)
 {
 	int fd = open_nameless(file);
-	char self[SELF_SIZE];
 
 	if (fd < 0)
 		fd = open_named(file);
 	if (fd < 0)
 		return vhdx_fail_errno(fd, file->path, "cannot be made");
 	/* Where the file system knows no direct I/O, the page cache has to do. */
-	int direct_fd = direct ? open(self_path(fd, self), O_RDWR | O_DIRECT | O_CLOEXEC) : -1;
+	int direct_fd = direct ? fd_reopen(fd, O_RDWR | O_DIRECT) : -1;
 
 	return vhdx_file_io_from_fd(fd, direct_fd, &file->io);
 }
@@ -210,12 +201,12 @@ int vhdx_new_file(const char *path, bool replace, bool direct, struct new_file *
 	return ret;
 }
 
-/* Gives a nameless file a name that nobody has yet. */
+/* Gives a nameless file a name that nobody has yet; every other way needs privileges. */
 static int link_as(const struct new_file *file, const char *name)
 {
-	char self[SELF_SIZE];
+	char self[FD_PATH_SIZE];
 
-	self_path(vhdx_file_fd(&file->io), self);
+	fd_path(vhdx_file_fd(&file->io), self);
 	return linkat(AT_FDCWD, self, file->folder_fd, name, AT_SYMLINK_FOLLOW) ? -errno : 0;
 }
 

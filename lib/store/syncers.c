@@ -2,10 +2,10 @@
 /* Flushes of one file by several threads at once, each of which learns of what failed before it. */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "store/reopen.h"
 #include "store/syncers.h"
 
 void vhdx_syncers_init(struct syncers *ret_syncers, int fd)
@@ -31,12 +31,10 @@ void vhdx_syncers_destroy(struct syncers *syncers)
 static void open_others(struct syncers *syncers)
 {
 	int mode = fcntl(syncers->fd, F_GETFL);
-	char path[48];
 
-	snprintf(path, sizeof(path), "/proc/thread-self/fd/%d", syncers->fd);
 	syncers->tried = true;
 	while (syncers->opened < SYNCERS) {
-		int fd = mode < 0 ? -1 : open(path, (mode & O_ACCMODE) | O_CLOEXEC | O_NONBLOCK);
+		int fd = mode < 0 ? -1 : fd_reopen(syncers->fd, (mode & O_ACCMODE) | O_NONBLOCK);
 
 		if (fd < 0)
 			break;
