@@ -723,8 +723,12 @@ enum vhdx_format {
 struct vhdx_destination {
 	size_t size;
 	enum vhdx_format format;
-	const char *path;	  /**< a new file, or for raw an existing block device */
-	const struct vhdx_io *io; /**< raw storage that is big enough, overwritten; or a VHDX's */
+	const char *path; /**< a new file, or for raw an existing block device */
+	/**
+	 * Raw storage that is big enough, overwritten; or empty with set_size, which then gets the contents' size;
+	 * or a VHDX's.
+	 */
+	const struct vhdx_io *io;
 	/** Raw only; nonzero: write to @fd in order, without seeking. A pipe is made larger if it may be. */
 	int use_fd;
 	int fd;

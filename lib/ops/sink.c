@@ -112,21 +112,45 @@ static int there_finish(struct sink *sink, uint64_t size)
 	return raw_flush(sink);
 }
 
+static int set_size(struct sink *sink, uint64_t size)
+{
+	int ret = vhdx_io_set_size(io_of(sink), size);
+
+	return ret ? vhdx_fail_errno(ret, sink->name, "cannot be given a size of %" PRIu64 " bytes",
+				     size)
+		   : 0;
+}
+
 /* Holes that a stream's end shows only now, and the end itself. */
 static int new_finish(struct sink *sink, uint64_t size)
 {
-	int ret = vhdx_io_set_size(&sink->file.io, size);
+	int ret = set_size(sink, size);
 
-	if (ret)
-		return vhdx_fail_errno(ret, sink->name,
-				       "cannot be given a size of %" PRIu64 " bytes", size);
-	return vhdx_new_file_publish(&sink->file, sink->durable);
+	return ret ? ret : vhdx_new_file_publish(&sink->file, sink->durable);
+}
+
+/* As new_finish. */
+static int empty_finish(struct sink *sink, uint64_t size)
+{
+	int ret = set_size(sink, size);
+
+	return ret ? ret : raw_flush(sink);
 }
 
 static const struct sink_functions there_functions = {
 	.write = raw_write, .zero = raw_zero, .share = raw_share, .finish = there_finish};
 static const struct sink_functions new_functions = {
 	.write = raw_write, .zero = raw_zero, .share = raw_share, .finish = new_finish};
+static const struct sink_functions empty_functions = {
+	.write = raw_write, .zero = raw_zero, .share = raw_share, .finish = empty_finish};
+
+/* Nothing is there, so that what it grows by is zeros until it is written. */
+static int open_empty(struct sink *sink, const struct source *source)
+{
+	sink->functions = &empty_functions;
+	sink->reads_zeros = !sink->no_holes;
+	return source->size == SIZE_UNKNOWN ? 0 : set_size(sink, source->size);
+}
 
 /* Storage that is there must be large enough; what lies behind the contents stays as it is. */
 static int open_there(struct sink *sink, const struct source *source)
@@ -139,6 +163,8 @@ static int open_there(struct sink *sink, const struct source *source)
 	if (!sink->io.pwritev)
 		return vhdx_fail(-EROFS, NO_PROBLEM, sink->name, VHDX_NO_OFFSET,
 				 "cannot be written");
+	if (!size && sink->io.set_size)
+		return open_empty(sink, source);
 	if (source->size != SIZE_UNKNOWN && source->size > size)
 		return vhdx_fail(-ENOSPC, NO_PROBLEM, sink->name, VHDX_NO_OFFSET,
 				 "holds %" PRIu64 " bytes, and %s needs %" PRIu64, size,
@@ -177,13 +203,10 @@ static int open_new(struct sink *sink, const struct source *source)
 		sink->reads_zeros = !sink->no_holes; /* what cannot be reserved ahead is written */
 		return 0;
 	}
-	int ret = vhdx_io_set_size(io, source->size);
+	int ret = set_size(sink, source->size);
 
-	if (ret)
-		return vhdx_fail_errno(ret, sink->name,
-				       "cannot be given a size of %" PRIu64 " bytes", source->size);
-	if (!sink->no_holes || !source->size)
-		return 0;
+	if (ret || !sink->no_holes || !source->size)
+		return ret;
 	ret = vhdx_io_reserve(io, 0, source->size);
 	sink->reads_zeros = ret != -EOPNOTSUPP;
 	return ret && sink->reads_zeros

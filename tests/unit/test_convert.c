@@ -435,6 +435,24 @@ static void test_storage_that_is_too_small_is_refused_untouched(void **state)
 	free(judged.bytes);
 }
 
+static void test_empty_storage_that_grows_gets_the_size(void **state)
+{
+	struct vhdx_io io;
+	size_t size, stored;
+
+	(void)state;
+	make_raw("raw", SIZE, 12);
+	assert_int_equal(vhdx_memory_io(NULL, 0, &io), 0);
+	assert_int_equal(convert(from_path("raw"), (struct vhdx_destination){.io = &io}, 3), 0);
+	uint8_t *expected = scratch_read("raw", &size);
+	const void *bytes = vhdx_memory_bytes(&io, &stored);
+
+	assert_int_equal(stored, SIZE);
+	assert_memory_equal(bytes, expected, SIZE);
+	free(expected);
+	io.close(io.opaque);
+}
+
 static void test_an_image_can_be_made_in_storage(void **state)
 {
 	struct vhdx_create_options create = made(VHDX_DYNAMIC, MIB);
@@ -484,6 +502,7 @@ int main(void)
 		SCRATCH_TEST(test_an_empty_file_is_no_disk_but_a_raw_file),
 		SCRATCH_TEST(test_storage_that_is_there_gets_its_zeros),
 		SCRATCH_TEST(test_storage_that_is_too_small_is_refused_untouched),
+		SCRATCH_TEST(test_empty_storage_that_grows_gets_the_size),
 		SCRATCH_TEST(test_an_image_can_be_made_in_storage),
 	};
 
