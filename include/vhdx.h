@@ -192,6 +192,14 @@ struct vhdx_io {
 	 * before its call is lost, whatever the others were told; 0 and 1: one at a time.
 	 */
 	unsigned parallel_flushes;
+	/** Optional. Aligned pieces of this size, a power of two, cost least when all is copied; 0: any do. */
+	uint64_t best_transfer;
+	/**
+	 * Optional, both or none. Gives memory, aligned to 4096 bytes, between which and the storage nothing need be
+	 * copied; and takes it back, when no call uses it. NULL: there is none. Any thread.
+	 */
+	void *(*get_buffer)(void *opaque, size_t size);
+	void (*put_buffer)(void *opaque, void *buf, size_t size);
 };
 
 /** vhdx_file_io: open for writing too. */

@@ -20,11 +20,14 @@
 #define UNIT 4096u
 /* Shorter zeros between data are cheaper written than left out. */
 #define MIN_ZEROS ((size_t)64 * 1024)
-/* Never more than a MiB, so that a piece lies in one block. */
-#define MAX_PIECE ((size_t)1024 * 1024)
+/* Of images: never more than a MiB, so that a piece lies in one block. */
+#define IMAGE_PIECE ((size_t)1024 * 1024)
+/* Of storage that says which pieces cost it least. */
+#define MAX_PIECE ((size_t)4096 * 1024)
 /* Through the page cache, a piece that stays in a core's cache from read to write is the fastest. */
 #define CACHED_PIECE	((size_t)512 * 1024)
 #define MAX_BUFFERS	((size_t)16 * 1024 * 1024)
+#define MAX_BIG_BUFFERS ((size_t)32 * 1024 * 1024)
 #define MAX_ZERO_PIECE	(256 * MIB) /* so that a cancel is soon noticed */
 #define MAX_RUNS	(MAX_PIECE / (MIN_ZEROS + UNIT) + 1)
 #define MAX_THREADS	64u
@@ -389,14 +392,43 @@ static int copy_piece(struct worker *worker)
 
 /* ---- Workers ---- */
 
+/* Storage that has memory of its own for transfers, written rather than read; NULL: none has. */
+static const struct vhdx_io *find_lender(const struct job *job)
+{
+	const struct vhdx_io *ends[] = {&job->sink.io, &job->source.io};
+
+	for (size_t i = 0; i < 2; i++)
+		if (ends[i]->get_buffer && ends[i]->put_buffer)
+			return ends[i];
+	return NULL;
+}
+
+static void *get_buffer(const struct job *job)
+{
+	const struct vhdx_io *lender = find_lender(job);
+	void *buf = NULL;
+
+	if (lender)
+		return lender->get_buffer(lender->opaque, job->piece_size);
+	return posix_memalign(&buf, UNIT, job->piece_size) ? NULL : buf;
+}
+
+static void put_buffer(const struct job *job, void *buf)
+{
+	const struct vhdx_io *lender = find_lender(job);
+
+	if (lender && buf)
+		lender->put_buffer(lender->opaque, buf, job->piece_size);
+	else
+		free(buf);
+}
+
 static void *work(void *opaque)
 {
 	struct job *job = opaque;
-	struct worker worker = {.job = job};
-	auto_free void *buf = NULL;
-	int ret = posix_memalign(&buf, UNIT, job->piece_size) ? vhdx_fail_memory() : 0;
+	struct worker worker = {.job = job, .buf = get_buffer(job)};
+	int ret = worker.buf ? 0 : vhdx_fail_memory();
 
-	worker.buf = buf;
 	do {
 		if (!ret)
 			ret = take_piece(&worker);
@@ -405,6 +437,7 @@ static void *work(void *opaque)
 	} while (!ret && worker.piece.length);
 	if (ret)
 		stop(job, ret);
+	put_buffer(job, worker.buf);
 	return NULL;
 }
 
@@ -433,15 +466,37 @@ static unsigned start_threads(struct job *job, pthread_t *threads, unsigned coun
 	return started;
 }
 
+/* What an image's storage is far away from, each request costs the way there. */
+static bool is_cached(const struct job *job)
+{
+	const struct vhdx *disk = job->source.disk;
+
+	return !(job->options.flags & VHDX_CONVERT_DIRECT) && (!disk || disk->has_identity);
+}
+
+/* Where neither end has a wish, or a new image's blocks set a limit, many small ones share the buffers. */
+static size_t choose_piece(const struct job *job, unsigned nthreads)
+{
+	uint64_t best = max_u64(job->source.io.best_transfer, job->sink.io.best_transfer);
+	size_t size = is_cached(job) ? CACHED_PIECE : IMAGE_PIECE;
+	size_t most = MAX_BUFFERS;
+
+	if (best > size && !(best & (best - 1)) && !job->sink.has_builder) {
+		size = (size_t)min_u64(best, MAX_PIECE);
+		most = MAX_BIG_BUFFERS;
+	}
+	while (size * nthreads > most)
+		size /= 2;
+	return size;
+}
+
 /* The caller's thread is one of the workers. */
 static int copy_all(struct job *job)
 {
 	unsigned count = thread_count(job->options.threads);
 	pthread_t threads[MAX_THREADS];
 
-	job->piece_size = job->options.flags & VHDX_CONVERT_DIRECT ? MAX_PIECE : CACHED_PIECE;
-	while (job->piece_size * count > MAX_BUFFERS)
-		job->piece_size /= 2;
+	job->piece_size = choose_piece(job, count);
 	unsigned started = start_threads(job, threads, count - 1);
 
 	work(job);

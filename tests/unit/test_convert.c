@@ -435,6 +435,28 @@ static void test_storage_that_is_too_small_is_refused_untouched(void **state)
 	free(judged.bytes);
 }
 
+/* Memory that is lent, and in which pieces; the contents are the memory's own. */
+static unsigned lent, given_back;
+
+static void *lend(void *opaque, size_t size)
+{
+	void *buf = NULL;
+
+	(void)opaque;
+	assert_int_equal(size, 2 * MIB);
+	assert_int_equal(posix_memalign(&buf, 4096, size), 0);
+	__atomic_add_fetch(&lent, 1, __ATOMIC_RELAXED);
+	return buf;
+}
+
+static void take_back(void *opaque, void *buf, size_t size)
+{
+	(void)opaque;
+	(void)size;
+	__atomic_add_fetch(&given_back, 1, __ATOMIC_RELAXED);
+	free(buf);
+}
+
 static void test_empty_storage_that_grows_gets_the_size(void **state)
 {
 	struct vhdx_io io;
@@ -450,6 +472,23 @@ static void test_empty_storage_that_grows_gets_the_size(void **state)
 	assert_int_equal(stored, SIZE);
 	assert_memory_equal(bytes, expected, SIZE);
 	free(expected);
+	io.close(io.opaque);
+}
+
+static void test_storage_says_in_which_pieces_and_lends_the_memory(void **state)
+{
+	struct vhdx_io io;
+
+	(void)state;
+	make_raw("raw", SIZE, 13);
+	assert_int_equal(vhdx_memory_io(NULL, 0, &io), 0);
+	io.best_transfer = 2 * MIB;
+	io.get_buffer = lend;
+	io.put_buffer = take_back;
+	lent = given_back = 0;
+	assert_int_equal(convert(from_path("raw"), (struct vhdx_destination){.io = &io}, 3), 0);
+	assert_int_equal(lent, 3);
+	assert_int_equal(given_back, 3);
 	io.close(io.opaque);
 }
 
@@ -503,6 +542,7 @@ int main(void)
 		SCRATCH_TEST(test_storage_that_is_there_gets_its_zeros),
 		SCRATCH_TEST(test_storage_that_is_too_small_is_refused_untouched),
 		SCRATCH_TEST(test_empty_storage_that_grows_gets_the_size),
+		SCRATCH_TEST(test_storage_says_in_which_pieces_and_lends_the_memory),
 		SCRATCH_TEST(test_an_image_can_be_made_in_storage),
 	};
 
