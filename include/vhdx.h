@@ -255,7 +255,7 @@ struct vhdx_open_options {
 	 */
 	int (*open_parent)(void *opaque, const char *child, const char *key, const char *path,
 			   struct vhdx_io *ret_io);
-	void *opaque;	  /**< for both functions above */
+	void *opaque;	  /**< for the functions here */
 	const char *name; /**< vhdx_open_io: what messages call the storage; NULL: "(storage)" */
 	/** How long to wait for a lock that another process holds, in milliseconds; 0: not at all. */
 	unsigned lock_wait_ms;
@@ -265,6 +265,14 @@ struct vhdx_open_options {
 	 * writes to a parent by other means breaks its children.
 	 */
 	unsigned write_parents;
+	/**
+	 * For chains whose order the caller knows: opens the parent of @child, whatever the locator says of where
+	 * it lies. Called once a child, the disk's own first. *ret_name is what messages call the storage, and
+	 * is copied. That it is the parent that the child was made from is verified. -ENOENT: the caller knows
+	 * of none, and it is looked for; another errno ends the search. The library closes what it is given.
+	 */
+	int (*next_parent)(void *opaque, const char *child, struct vhdx_io *ret_io,
+			   const char **ret_name);
 };
 
 /**
@@ -398,8 +406,8 @@ enum vhdx_candidate_state {
 /** A place where the parent was looked for. */
 struct vhdx_candidate {
 	size_t size;
-	const char
-		*key; /**< of the locator: "relative_path", "volume_path", "absolute_win32_path" */
+	/** Of the locator: "relative_path", "volume_path", "absolute_win32_path"; "given": by next_parent. */
+	const char *key;
 	const char *path; /**< on this machine */
 	enum vhdx_candidate_state state;
 	const char *text; /**< more on the state, "" when it says all */

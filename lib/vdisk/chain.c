@@ -16,6 +16,9 @@
 #include "vdisk/disk.h"
 #include "vdisk/parentage.h"
 
+/* In the place of a locator's key: the caller gave the parent. */
+#define KEY_GIVEN "given"
+
 /* The search for the parent of one disk. */
 struct search {
 	struct vhdx *leaf;
@@ -324,6 +327,16 @@ static int try_key(struct search *search, const char *key)
 	return ret;
 }
 
+/* What a caller's function gave is closed here, even where it is refused. */
+static int take_given(const struct vhdx_io *given, struct vhdx_io *ret_io)
+{
+	int ret = vhdx_io_adopt(given, ret_io);
+
+	if (ret && given->close)
+		given->close(given->opaque);
+	return ret;
+}
+
 /* The caller's storage: he knows what the paths mean. */
 static int try_callback(struct search *search, const char *key)
 {
@@ -341,7 +354,7 @@ static int try_callback(struct search *search, const char *key)
 		return 0;
 	}
 	if (!ret)
-		ret = vhdx_io_adopt(&given, &io);
+		ret = take_given(&given, &io);
 	if (ret) {
 		vhdx_fail_errno(ret, search->child->name, "its parent %.200s cannot be opened",
 				value);
@@ -349,6 +362,30 @@ static int try_callback(struct search *search, const char *key)
 		return 0;
 	}
 	return try_storage(search, &io, key, value);
+}
+
+/* What the caller says is the next one: no other place counts then. */
+static int try_given(struct search *search, bool *ret_is_given)
+{
+	const struct vhdx_open_options *options = &search->request.options;
+	struct vhdx_io given = {.size = sizeof(given)};
+	const char *name = NULL;
+	struct vhdx_io io;
+	int ret = options->next_parent ? options->next_parent(options->opaque, search->child->name,
+							      &given, &name)
+				       : -ENOENT;
+
+	*ret_is_given = ret != -ENOENT;
+	if (ret == -ENOENT)
+		return 0;
+	if (!name)
+		name = "(storage)";
+	if (!ret)
+		ret = take_given(&given, &io);
+	if (ret)
+		return vhdx_fail_errno(ret, search->child->name,
+				       "its parent %.200s cannot be opened", name);
+	return try_storage(search, &io, KEY_GIVEN, name);
 }
 
 static int not_found(struct search *search)
@@ -371,7 +408,8 @@ static int not_found(struct search *search)
 		more);
 }
 
-static int run_search(struct search *search)
+/* In the places that the locator names. */
+static int follow_locator(struct search *search)
 {
 	bool calls_back = search->request.options.open_parent;
 	auto_free char *resolved = calls_back ? NULL : realpath(search->child->name, NULL);
@@ -380,7 +418,8 @@ static int run_search(struct search *search)
 	if (!calls_back && (!search->child->has_identity || !resolved))
 		return vhdx_fail(
 			-ENOTSUP, PROBLEM_PARENT_NOT_FOUND, search->child->name, VHDX_NO_OFFSET,
-			"has a parent, and nobody can open it here (expected an open_parent callback)");
+			"has a parent, whose place is not given (expected it: there is no folder to look "
+			"in)");
 	if (resolved) {
 		char *slash = strrchr(resolved, '/');
 
@@ -390,9 +429,17 @@ static int run_search(struct search *search)
 	for (size_t i = 0; i < PARENT_PATH_KEYS && !search->parent && !ret; i++)
 		ret = calls_back ? try_callback(search, vhdx_parent_path_keys[i])
 				 : try_key(search, vhdx_parent_path_keys[i]);
-	if (!ret && !search->parent)
-		ret = not_found(search);
 	return ret;
+}
+
+static int run_search(struct search *search)
+{
+	bool is_given;
+	int ret = try_given(search, &is_given);
+
+	if (!ret && !is_given)
+		ret = follow_locator(search);
+	return ret || search->parent ? ret : not_found(search);
 }
 
 /* @depth is the parent's. */
@@ -495,7 +542,7 @@ static int open_storage(const struct vhdx *child, const char *path,
 	int ret =
 		options->open_parent(options->opaque, child->name, KEY_RELATIVE_PATH, path, &given);
 
-	return ret ? vhdx_fail_errno(ret, path, "cannot be opened") : vhdx_io_adopt(&given, ret_io);
+	return ret ? vhdx_fail_errno(ret, path, "cannot be opened") : take_given(&given, ret_io);
 }
 
 static int check_depth(const struct vhdx *parent)

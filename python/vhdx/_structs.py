@@ -63,7 +63,7 @@ FINDING_FN = CFUNCTYPE(None, c_void_p, POINTER(Finding))
 class OpenOptions(Sized):
     _fields_ = [("size", c_size_t), ("flags", c_uint32), ("parent_dirs", POINTER(c_char_p)), ("warning", WARNING_FN),
                 ("open_parent", c_void_p), ("opaque", c_void_p), ("name", c_char_p), ("lock_wait_ms", c_uint),
-                ("write_parents", c_uint)]
+                ("write_parents", c_uint), ("next_parent", c_void_p)]
 
 
 class Info(Sized):

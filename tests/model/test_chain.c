@@ -316,6 +316,111 @@ static void test_options_of_a_newer_caller_are_refused_by_their_flags(void **sta
 	assert_int_equal(fixture.stores[0].calls, 0);
 }
 
+/* ---- Parents that the caller names ---- */
+
+static unsigned next_layer;   /* that is given next */
+static unsigned given_layers; /* so many are given */
+static int giving_fails;      /* the errno, negative, behind those */
+static bool giving_unusable;  /* storage that nothing can be read of */
+static int unusable_given;
+
+static int give_next(void *opaque, const char *child, struct vhdx_io *ret_io, const char **ret_name)
+{
+	(void)opaque;
+	assert_string_not_equal(child, "");
+	if (next_layer > given_layers)
+		return giving_fails;
+	*ret_name = "the next one";
+	*ret_io = test_store_io(&fixture.stores[next_layer++], true);
+	if (giving_unusable)
+		ret_io->preadv = NULL;
+	return 0;
+}
+
+static int give_unusable(void *opaque, const char *child, const char *key, const char *path,
+			 struct vhdx_io *ret_io)
+{
+	int ret = fixture_open_parent(opaque, child, key, path, ret_io);
+
+	ret_io->preadv = NULL;
+	unusable_given++;
+	return ret;
+}
+
+static int open_given(unsigned layers, int behind,
+		      int (*open_parent)(void *, const char *, const char *, const char *,
+					 struct vhdx_io *))
+{
+	struct vhdx_io io = test_store_io(&fixture.stores[0], true);
+	struct vhdx_open_options options = {
+		.size = sizeof(options),
+		.open_parent = open_parent,
+		.next_parent = give_next,
+		.opaque = &fixture,
+	};
+
+	next_layer = 1;
+	given_layers = layers;
+	giving_fails = behind;
+	return vhdx_open_io(&io, &options, &disk);
+}
+
+static void test_parents_that_are_given_need_no_locator(void **state)
+{
+	struct vhdx_info info = {.size = sizeof(info)};
+	struct vhdx_candidate candidate = {.size = sizeof(candidate)};
+
+	(void)state;
+	assert_int_equal(open_given(2, -ENOENT, no_parent), 0);
+	assert_int_equal(next_layer, 3);
+	assert_non_null(vhdx_get_parent(vhdx_get_parent(disk)));
+	assert_int_equal(vhdx_get_info(vhdx_get_parent(disk), &info), 0);
+	assert_string_equal(info.path, "the next one");
+	assert_int_equal(vhdx_get_candidate(disk, 0, &candidate), 0);
+	assert_string_equal(candidate.key, "given");
+	assert_int_equal(candidate.state, VHDX_PARENT_OPENED);
+}
+
+static void test_behind_those_that_are_given_parents_are_looked_for(void **state)
+{
+	(void)state;
+	assert_int_equal(open_given(1, -ENOENT, fixture_open_parent), 0);
+	assert_int_equal(next_layer, 2);
+	assert_non_null(vhdx_get_parent(vhdx_get_parent(disk)));
+}
+
+static void test_another_image_that_is_given_is_refused_and_closed(void **state)
+{
+	(void)state;
+	change_parent();
+	assert_int_equal(open_given(1, -ENOENT, fixture_open_parent), -EUCLEAN);
+	assert_int_equal(vhdx_last_error()->problem, 821);
+	assert_non_null(strstr(vhdx_last_error()->text, "the next one"));
+	assert_int_equal(fixture.stores[1].closes, 1);
+	assert_int_equal(fixture.stores[0].closes, 0);
+}
+
+static void test_a_parent_that_cannot_be_given_is_not_looked_for(void **state)
+{
+	(void)state;
+	assert_int_equal(open_given(0, -ECONNREFUSED, fixture_open_parent), -ECONNREFUSED);
+	assert_int_equal(fixture.stores[1].calls, 0);
+}
+
+static void test_storage_that_is_given_and_unusable_is_closed(void **state)
+{
+	(void)state;
+	giving_unusable = true;
+	int ret = open_given(1, -ENOENT, no_parent);
+
+	giving_unusable = false;
+	assert_int_equal(ret, -EINVAL);
+	assert_int_equal(fixture.stores[1].closes, 1);
+	assert_true(open_with(0, give_unusable) < 0);
+	assert_true(unusable_given > 0);
+	assert_int_equal(fixture.stores[1].closes, 1 + unusable_given);
+}
+
 int main(void)
 {
 #define WITH_CHAIN(test)      cmocka_unit_test_setup_teardown(test, make_chain, drop_chain)
@@ -334,6 +439,11 @@ int main(void)
 		WITH_CHAIN(test_candidates_tell_where_the_parent_was_looked_for),
 		WITH_CHAIN(test_a_chain_without_end_is_refused),
 		WITH_CHAIN(test_a_parent_with_other_sectors_is_refused),
+		WITH_LONG_CHAIN(test_parents_that_are_given_need_no_locator),
+		WITH_LONG_CHAIN(test_behind_those_that_are_given_parents_are_looked_for),
+		WITH_CHAIN(test_another_image_that_is_given_is_refused_and_closed),
+		WITH_CHAIN(test_a_parent_that_cannot_be_given_is_not_looked_for),
+		WITH_CHAIN(test_storage_that_is_given_and_unusable_is_closed),
 		WITH_CHAIN(test_options_of_a_newer_caller_are_refused_by_their_flags),
 	};
 
