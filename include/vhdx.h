@@ -972,6 +972,11 @@ struct vhdx_repair_options {
 	const struct vhdx_io *undo;
 	/** vhdx_repair_io: empty storage for the draft, as large as what changes; stays the caller's. NULL: RAM. */
 	const struct vhdx_io *scratch;
+	/**
+	 * vhdx_repair: the image lies here, and @path only names it; undo_path is needed. It stays the caller's,
+	 * unlocked, and keeps its size.
+	 */
+	const struct vhdx_io *io;
 };
 
 struct vhdx_repair_result {
@@ -1094,6 +1099,8 @@ struct vhdx_salvage_options {
 	vhdx_progress_fn
 		*progress; /**< in bytes of the disk; total is 0 while structures are searched */
 	void *opaque;	   /**< for both */
+	/** vhdx_salvage: the image lies here, and @path only names it. It stays the caller's, unlocked. */
+	const struct vhdx_io *io;
 };
 
 /**

@@ -115,16 +115,33 @@ static int open_to_read(const char *path, struct vhdx_io *ret_io)
 	return lock_to_read(path, ret_io);
 }
 
-/* A device has the size that it has, and what is released there is not seen as a hole. */
-static int open_image(struct file_repair *repair)
+static int take_storage(struct file_repair *repair)
 {
-	int ret = is_dry_run(repair)
-			  ? open_to_read(repair->path, &repair->image)
-			  : open_to_write(repair->path, repair->how.flags, &repair->image);
+	int ret = vhdx_io_adopt(repair->how.io, &repair->image);
 
 	if (ret)
 		return ret;
-	repair->is_device = is_device(&repair->image);
+	if (!is_dry_run(repair) && !repair->image.pwritev)
+		return vhdx_fail(-EROFS, NO_PROBLEM, repair->path, VHDX_NO_OFFSET,
+				 "cannot be written (expected storage with pwritev)");
+	repair->image.close = NULL;
+	return 0;
+}
+
+static int open_file(struct file_repair *repair)
+{
+	return is_dry_run(repair) ? open_to_read(repair->path, &repair->image)
+				  : open_to_write(repair->path, repair->how.flags, &repair->image);
+}
+
+/* A device has the size that it has, and what is released there is not seen as a hole. */
+static int open_image(struct file_repair *repair)
+{
+	int ret = repair->how.io ? take_storage(repair) : open_file(repair);
+
+	if (ret)
+		return ret;
+	repair->is_device = repair->how.io || is_device(&repair->image);
 	if (repair->is_device) {
 		repair->image.set_size = NULL;
 		repair->image.punch = NULL;

@@ -301,6 +301,15 @@ int vhdx_salvage_io(const struct vhdx_io *io, const char *name, const struct vhd
 	return salvage(&own, name ? name : STORAGE_NAME, NULL, &to, options, ret_result);
 }
 
+/* Callers of older versions have shorter options. */
+static const struct vhdx_io *given_storage(const struct vhdx_salvage_options *options)
+{
+	struct vhdx_salvage_options own;
+
+	return vhdx_adopt_options(options, "vhdx_salvage_options", sizeof(own), &own) ? NULL
+										      : own.io;
+}
+
 int vhdx_salvage(const char *path, const char *output, const struct vhdx_salvage_options *options,
 		 struct vhdx_salvage_result *ret_result)
 {
@@ -309,7 +318,11 @@ int vhdx_salvage(const char *path, const char *output, const struct vhdx_salvage
 
 	if (!path || !output)
 		return vhdx_fail_argument("vhdx_salvage: no path");
-	int ret = vhdx_file_io(path, 0, &io);
+	const struct vhdx_io *given = given_storage(options);
+	int ret = given ? vhdx_io_adopt(given, &io) : vhdx_file_io(path, 0, &io);
+
+	if (!ret && given)
+		return salvage(&io, path, NULL, &to, options, ret_result);
 
 	if (ret)
 		return ret;
