@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "disk.h"
 #include "diagnosis.h"
 #include "findings.h"
 #include "json.h"
@@ -262,10 +263,8 @@ static int run(int argc, char **argv)
 	check.quiet = options.quiet;
 	if (!check_begin(&check, count_problems()))
 		return report_error(NULL, "out of memory");
-	if (vhdx_open(check.file, &how, &disk)) {
-		report_failure(check.file);
+	if (disk_open(check.file, &options.chain, &how, &disk))
 		return STATUS_FAILED;
-	}
 	return check_disk(&check, disk, &options);
 }
 

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "disk.h"
 #include "options.h"
 #include "progress.h"
 #include "report.h"
@@ -227,8 +228,12 @@ static int run(int argc, char **argv)
 	if (!options_parse(&options, &verb_commit, argc, argv, take_option, &commit))
 		return options.status;
 	const char *child = options.operands[0];
-	int status = find_depth(child, &commit, &options, &depth);
+	int status = disk_must_be_file(child, "is not merged from there");
 
+	if (!status)
+		status = disk_refuse_parent_uris(&options.chain);
+	if (!status)
+		status = find_depth(child, &commit, &options, &depth);
 	return status ? status : run_chain(child, depth, &commit, &options);
 }
 

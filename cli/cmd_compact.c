@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "disk.h"
 #include "freespace.h"
 #include "json.h"
 #include "options.h"
@@ -205,9 +206,17 @@ static int run(int argc, char **argv)
 
 	if (compact.how.output && options.chain.write_flags & VHDX_OPEN_NO_HOLES)
 		compact.how.flags |= VHDX_COMPACT_NO_HOLES;
-	if (vhdx_open(file, &how, &disk))
-		return report_failure(file);
-	int status = find_and_compact(&compact, disk, &options);
+	int status =
+		how.flags & VHDX_OPEN_WRITE
+			? disk_must_be_file(
+				  file, "keeps its size: --output NEW makes a smaller file of it")
+			: STATUS_DONE;
+
+	if (!status)
+		status = disk_open(file, &options.chain, &how, &disk);
+	if (status)
+		return status;
+	status = find_and_compact(&compact, disk, &options);
 
 	others = compact.others;
 

@@ -5,10 +5,10 @@
 
 #include "destination.h"
 #include "names.h"
-#include "nbd.h"
 #include "numbers.h"
 #include "options.h"
 #include "progress.h"
+#include "remote.h"
 #include "report.h"
 #include "source.h"
 
@@ -112,8 +112,8 @@ static int copy(struct convert *convert, const struct source *source,
 	convert->how.progress = progress_update;
 	convert->how.opaque = &progress;
 	destination->view.create = &convert->image;
-	if (!convert->how.threads && (source->view.io || destination->view.io))
-		convert->how.threads = NBD_THREADS;
+	if (!convert->how.threads && (source->is_remote || destination->view.io))
+		convert->how.threads = REMOTE_THREADS;
 	int result = vhdx_convert(&source->view, &destination->view, &convert->how);
 
 	progress_end(&progress, !result);
@@ -143,7 +143,8 @@ static int run(int argc, char **argv)
 	int status = source_open(&source, options.operands[0], convert.from, &options.chain);
 
 	if (!status)
-		status = destination_open(&destination, options.operands[1], convert.to);
+		status = destination_open(&destination, options.operands[1], convert.to,
+					  &options.chain.remote);
 	if (status)
 		return status;
 	if (convert.for_vhdx && destination.view.format != VHDX_FORMAT_VHDX)
@@ -157,7 +158,7 @@ const struct verb verb_convert = {
 	.summary = "Copy a disk's contents between VHDX and raw",
 	.operands = "SRC DST",
 	.options = rows,
-	.groups = OPTIONS_CHAIN | OPTIONS_PROGRESS,
+	.groups = OPTIONS_CHAIN | OPTIONS_TIMEOUT | OPTIONS_PROGRESS,
 	.min_operands = 2,
 	.max_operands = 2,
 	.failed_status = STATUS_FAILED,

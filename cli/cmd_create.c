@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "disk.h"
 #include "names.h"
 #include "numbers.h"
 #include "options.h"
@@ -213,6 +214,16 @@ static int create_image(struct create *create, const struct options *options)
 	return options->quiet ? STATUS_DONE : print_made(path);
 }
 
+static int check_places(const struct create *create, const struct options *options)
+{
+	int status = disk_must_be_file(options->operands[0],
+				       "becomes an image by 'vhdx convert -O vhdx'");
+
+	if (!status && create->image.parent)
+		status = disk_must_be_file(create->image.parent, "cannot be the parent");
+	return status ? status : disk_refuse_parent_uris(&options->chain);
+}
+
 static int run(int argc, char **argv)
 {
 	__attribute__((cleanup(create_free))) struct create create = {
@@ -221,8 +232,10 @@ static int run(int argc, char **argv)
 
 	if (!options_parse(&options, &verb_create, argc, argv, take_option, &create))
 		return options.status;
-	int status = settle_size(&create, &options);
+	int status = check_places(&create, &options);
 
+	if (!status)
+		status = settle_size(&create, &options);
 	if (!status)
 		status = settle_type(&create);
 	return status ? status : create_image(&create, &options);

@@ -2,6 +2,7 @@
 /* vhdx diff: an incremental backup, as a child that holds how a disk differs from a base. */
 #include <errno.h>
 
+#include "disk.h"
 #include "numbers.h"
 #include "options.h"
 #include "progress.h"
@@ -89,9 +90,10 @@ static int run(int argc, char **argv)
 		return options.status;
 	struct vhdx_open_options how = chain_open_options(&options.chain, 0);
 
-	if (vhdx_open(options.operands[0], &how, &base))
-		return report_failure(options.operands[0]);
-	int status = source_open(&contents, options.operands[1], diff.format, &options.chain);
+	int status = disk_open(options.operands[0], &options.chain, &how, &base);
+
+	if (!status)
+		status = source_open(&contents, options.operands[1], diff.format, &options.chain);
 
 	if (!status && contents.view.use_fd)
 		status = report_error(contents.name,

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "disk.h"
 #include "json.h"
 #include "options.h"
 #include "report.h"
@@ -199,8 +200,10 @@ static int run(int argc, char **argv)
 	struct vhdx_dump_visitor visitor = options.json ? json_visitor(&json)
 							: text_visitor(&outline);
 
-	if (vhdx_open(options.operands[1], &how, &disk))
-		return report_failure(options.operands[1]);
+	int status = disk_open(options.operands[1], &options.chain, &how, &disk);
+
+	if (status)
+		return status;
 	const struct vhdx_error *fault = vhdx_get_fault(disk);
 
 	/* What is no image has no structures; everything else is shown as it stands. */

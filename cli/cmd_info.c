@@ -3,8 +3,10 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
+#include "disk.h"
 #include "info.h"
 #include "options.h"
+#include "remote.h"
 #include "report.h"
 
 enum {
@@ -42,7 +44,8 @@ static int gather(struct vhdx *disk, struct image_info *ret_image)
 
 	if (vhdx_get_info(disk, &image.info))
 		return report_failure(NULL);
-	if (!stat(image.info.path, &st))
+	image.has_actual_size = !remote_kind(image.info.path) && !stat(image.info.path, &st);
+	if (image.has_actual_size)
 		image.actual_size = (uint64_t)st.st_blocks * 512;
 	image.fault = vhdx_get_fault(disk);
 	if (image.fault && is_about_parent(image.fault))
@@ -96,8 +99,10 @@ static int run(int argc, char **argv)
 		return options.status;
 	struct vhdx_open_options how = chain_open_options(&options.chain, VHDX_OPEN_EXAMINE);
 
-	if (vhdx_open(options.operands[0], &how, &disk))
-		return report_failure(options.operands[0]);
+	int status = disk_open(options.operands[0], &options.chain, &how, &disk);
+
+	if (status)
+		return status;
 	return (chain ? show_chain : show)(disk, options.json ? &json : NULL);
 }
 

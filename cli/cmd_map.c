@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "disk.h"
 #include "digits.h"
 #include "draw.h"
 #include "json.h"
@@ -295,8 +296,9 @@ static int run(int argc, char **argv)
 		return status;
 	struct vhdx_open_options how = chain_open_options(&options.chain, 0);
 
-	if (vhdx_open(options.operands[0], &how, &disk))
-		return report_failure(options.operands[0]);
+	status = disk_open(options.operands[0], &options.chain, &how, &disk);
+	if (status)
+		return status;
 	if (pictures.svg || pictures.html)
 		return draw_all(disk, options.operands[0], &pictures);
 	return print_map(&(struct map){.disk = disk, .json = options.json ? &json : NULL});

@@ -2,6 +2,7 @@
 /* vhdx rebase: another parent for a child, or another way to the same one. */
 #include <stdio.h>
 
+#include "disk.h"
 #include "options.h"
 #include "progress.h"
 #include "report.h"
@@ -90,7 +91,14 @@ static int run(int argc, char **argv)
 	if (!how.parent)
 		return report_error(NULL, "no new parent is given (--parent NEW)");
 	const char *child = options.operands[0];
-	int status = open_child(child, &options, &how, &disk);
+	int status = disk_must_be_file(child, "gets no other parent there");
+
+	if (!status)
+		status = disk_must_be_file(how.parent, "cannot be the parent");
+	if (!status)
+		status = disk_refuse_parent_uris(&options.chain);
+	if (!status)
+		status = open_child(child, &options, &how, &disk);
 
 	if (status)
 		return status;

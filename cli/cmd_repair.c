@@ -5,11 +5,13 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
+#include "disk.h"
 #include "findings.h"
 #include "json.h"
 #include "names.h"
 #include "options.h"
 #include "progress.h"
+#include "remote.h"
 #include "report.h"
 #include "text.h"
 
@@ -38,7 +40,8 @@ struct repair {
 	struct vhdx_repair_options how;
 	struct vhdx_repair_result result;
 	const char *undo_from;
-	struct json *json; /* NULL: text */
+	struct vhdx_io there; /* how.io, of storage with a scheme */
+	struct json *json;    /* NULL: text */
 	bool quiet;
 	bool log_is_discarded;
 	bool tells_left; /* faults that were mended have all been told of */
@@ -56,6 +59,8 @@ static void repair_free(struct repair *repair)
 	if (repair->kept)
 		fclose(repair->kept);
 	free(repair->kept_text);
+	if (repair->there.close)
+		repair->there.close(repair->there.opaque);
 }
 
 static bool is_dry_run(const struct repair *repair)
@@ -320,6 +325,21 @@ static int repair_file(struct repair *repair, const struct options *options)
 	return repair->result.left ? STATUS_INCONSISTENT : STATUS_DONE;
 }
 
+static int put_back(const struct repair *repair)
+{
+	struct vhdx_io undo;
+
+	if (!repair->how.io)
+		return vhdx_undo_repair(repair->file, repair->undo_from, repair->how.flags);
+	int ret = vhdx_file_io(repair->undo_from, VHDX_FILE_WRITE, &undo);
+
+	if (ret)
+		return ret;
+	ret = vhdx_undo_repair_io(repair->how.io, repair->file, &undo, repair->undo_from);
+	undo.close(undo.opaque);
+	return ret;
+}
+
 static int undo_repair(const struct repair *repair)
 {
 	struct json json = {.out = stdout};
@@ -327,7 +347,7 @@ static int undo_repair(const struct repair *repair)
 	if (repair->how.undo_path || repair->how.flags & ~VHDX_REPAIR_NO_LOCK)
 		return report_error(
 			NULL, "--undo-from mends nothing: the other options do not go with it");
-	if (vhdx_undo_repair(repair->file, repair->undo_from, repair->how.flags)) {
+	if (put_back(repair)) {
 		report_failure(repair->file);
 		return STATUS_FAILED;
 	}
@@ -341,6 +361,23 @@ static int undo_repair(const struct repair *repair)
 		puts("Put back what repair had overwritten.");
 	}
 	return STATUS_DONE;
+}
+
+/* Storage with a scheme: no file can be made beside it. */
+static int open_there(struct repair *repair, const struct options *options)
+{
+	bool writes = repair->undo_from || !is_dry_run(repair);
+
+	if (!remote_kind(repair->file))
+		return STATUS_DONE;
+	if (!repair->undo_from && !repair->how.undo_path)
+		return report_error(repair->file,
+				    "has no place for the undo file (expected --undo UNDOFILE)");
+	int status = disk_open_storage(repair->file, writes, &options->chain, &repair->there);
+
+	if (!status)
+		repair->how.io = &repair->there;
+	return status;
 }
 
 static int run(int argc, char **argv)
@@ -365,6 +402,10 @@ static int run(int argc, char **argv)
 		repair.how.flags |= VHDX_REPAIR_NO_HOLES;
 	if (options.chain.write_flags & VHDX_OPEN_NO_LOCK)
 		repair.how.flags |= VHDX_REPAIR_NO_LOCK;
+	int status = open_there(&repair, &options);
+
+	if (status)
+		return status;
 	if (repair.undo_from)
 		return undo_repair(&repair);
 	repair.kept = open_memstream(&repair.kept_text, &repair.kept_size);

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "disk.h"
 #include "json.h"
 #include "options.h"
 #include "report.h"
@@ -42,9 +43,11 @@ static int replay_file(const char *file, const struct options *options, const st
 		flags |= VHDX_OPEN_WRITE;
 	struct vhdx_open_options how = chain_open_options(&options->chain, flags);
 
-	if (vhdx_open(file, &how, &disk))
-		return report_failure(file);
-	int status = vhdx_get_info(disk, &info) ? report_failure(file) : STATUS_DONE;
+	int status = disk_open(file, &options->chain, &how, &disk);
+
+	if (status)
+		return status;
+	status = vhdx_get_info(disk, &info) ? report_failure(file) : STATUS_DONE;
 	const struct vhdx_error *refusal = vhdx_get_write_fault(disk);
 
 	if (!status && refusal) /* of a dry run; else the open would have failed */

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "disk.h"
 #include "numbers.h"
 #include "options.h"
 #include "progress.h"
@@ -188,9 +189,11 @@ static int run(int argc, char **argv)
 		return STATUS_FAILED;
 	struct vhdx_open_options open = chain_open_options(&options.chain, VHDX_OPEN_WRITE);
 
-	if (vhdx_open(file, &open, &disk))
-		return report_failure(file);
-	int status = run_on(disk, file, &wanted, &how, &options);
+	int status = disk_open(file, &options.chain, &open, &disk);
+
+	if (status)
+		return status;
+	status = run_on(disk, file, &wanted, &how, &options);
 
 	return report_close(disk, file, status);
 }

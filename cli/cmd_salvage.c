@@ -4,11 +4,13 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "disk.h"
 #include "json.h"
 #include "names.h"
 #include "numbers.h"
 #include "options.h"
 #include "progress.h"
+#include "remote.h"
 #include "report.h"
 #include "text.h"
 
@@ -290,6 +292,35 @@ static void print_result(struct salvage *salvage, const struct vhdx_salvage_resu
 	print_summary(salvage, result);
 }
 
+static int salvage_from(struct salvage *salvage, const char *output, const struct options *options,
+			struct vhdx_salvage_result *ret_result)
+{
+	progress_begin(&salvage->progress, options);
+	int ret = vhdx_salvage(salvage->file, output, &salvage->how, ret_result);
+
+	progress_end(&salvage->progress, !ret);
+	return ret;
+}
+
+/* As vhdx_salvage; > 0: the exit status, of storage that cannot be opened. */
+static int salvage_image(struct salvage *salvage, const char *output, const struct options *options,
+			 struct vhdx_salvage_result *ret_result)
+{
+	struct vhdx_io io;
+
+	if (!remote_kind(salvage->file))
+		return salvage_from(salvage, output, options, ret_result);
+	int status = disk_open_storage(salvage->file, false, &options->chain, &io);
+
+	if (status)
+		return status;
+	salvage->how.io = &io;
+	int ret = salvage_from(salvage, output, options, ret_result);
+
+	io.close(io.opaque);
+	return ret;
+}
+
 static int run(int argc, char **argv)
 {
 	struct vhdx_salvage_result result = {.size = sizeof(result)};
@@ -305,10 +336,10 @@ static int run(int argc, char **argv)
 	salvage.how.range = take_range;
 	salvage.how.progress = take_progress;
 	salvage.how.opaque = &salvage;
-	progress_begin(&salvage.progress, &options);
-	int ret = vhdx_salvage(salvage.file, options.operands[1], &salvage.how, &result);
+	int ret = salvage_image(&salvage, options.operands[1], &options, &result);
 
-	progress_end(&salvage.progress, !ret);
+	if (ret > 0)
+		return ret;
 	if (!ret) {
 		print_result(&salvage, &result);
 		return conclude(&result);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "disk.h"
 #include "cleanup.h"
 #include "companion.h"
 #include "options.h"
@@ -58,10 +59,9 @@ static int try_disk(const char *file, const struct options *options)
 	struct vhdx_open_options how =
 		chain_open_options(&options->chain, options->writable ? VHDX_OPEN_WRITE : 0);
 	struct vhdx *disk;
+	int status = disk_open(file, &options->chain, &how, &disk);
 
-	if (vhdx_open(file, &how, &disk) || vhdx_close(disk))
-		return report_failure(file);
-	return STATUS_DONE;
+	return status ? status : report_close(disk, file, STATUS_DONE);
 }
 
 static int check_options(const struct serve *serve, const struct options *options, bool passes_on)
@@ -136,6 +136,8 @@ static bool add_parameters(struct words *words, const char *file, const struct o
 
 	for (size_t i = 0; i < options->chain.nparent_dirs; i++)
 		done = done && add_parameter(words, "parent-dir", options->chain.parent_dirs[i]);
+	for (size_t i = 0; i < options->chain.nparent_uris; i++)
+		done = done && add_parameter(words, "parent-uri", options->chain.parent_uris[i]);
 	for (size_t i = 0; i < ARRAY_SIZE(flags); i++)
 		if (wanted & flags[i].flag)
 			add(words, flags[i].word);
@@ -147,8 +149,9 @@ static int run_nbdkit(const char *plugin, const struct options *options, const s
 {
 	size_t passed_on = (size_t)options->noperands - 1;
 	struct words words = {0};
-	auto_free char **list =
-		calloc(FIXED_WORDS + options->chain.nparent_dirs + passed_on, sizeof(*list));
+	auto_free char **list = calloc(FIXED_WORDS + options->chain.nparent_dirs +
+					       options->chain.nparent_uris + passed_on,
+				       sizeof(*list));
 
 	if (!list)
 		return report_error(NULL, "out of memory");

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "destination.h"
-#include "nbd.h"
+#include "remotedisk.h"
 #include "report.h"
 
 /* What is written in order holds raw contents only. */
@@ -61,29 +61,31 @@ static int open_stdout(struct destination *destination)
 	return check_stream(destination);
 }
 
-/* The export must be there; it is overwritten, as a device is. */
-static int open_nbd(struct destination *destination)
+/* The export must be there; it is overwritten, as a device is. Whoever opens an image relies on what was flushed. */
+static int open_remote(struct destination *destination, const struct remote_options *options)
 {
-	if (destination->view.format == VHDX_FORMAT_VHDX)
-		return report_error(destination->name,
-				    "a VHDX cannot be written here (expected a file)");
-	int status = nbdio_open(destination->name, true, &destination->nbd);
+	struct remote_error error;
+	int ret = (destination->view.format == VHDX_FORMAT_VHDX ? remote_open_image : remote_open)(
+		destination->name, true, options, &destination->remote, &error);
 
-	destination->view.io = &destination->nbd;
+	if (ret)
+		return report_error(destination->name, "%s", error.text);
+	destination->view.io = &destination->remote;
 	destination->view.name = destination->name;
-	return status;
+	return STATUS_DONE;
 }
 
 /* An export named as an image shows what is in the image. */
 static enum vhdx_format choose_format(const char *name, enum format_choice format)
 {
 	if (format == FORMAT_AUTO)
-		return format_is_vhdx_name(name) && !format_is_nbd_name(name) ? VHDX_FORMAT_VHDX
-									      : VHDX_FORMAT_RAW;
+		return format_is_vhdx_name(name) && !remote_kind(name) ? VHDX_FORMAT_VHDX
+								       : VHDX_FORMAT_RAW;
 	return format == FORMAT_IS_VHDX ? VHDX_FORMAT_VHDX : VHDX_FORMAT_RAW;
 }
 
-int destination_open(struct destination *destination, const char *name, enum format_choice format)
+int destination_open(struct destination *destination, const char *name, enum format_choice format,
+		     const struct remote_options *remote)
 {
 	struct stat st;
 
@@ -93,8 +95,8 @@ int destination_open(struct destination *destination, const char *name, enum for
 	};
 	if (!strcmp(name, "-"))
 		return open_stdout(destination);
-	if (format_is_nbd_name(name))
-		return open_nbd(destination);
+	if (remote_kind(name))
+		return open_remote(destination, remote);
 	if (!stat(name, &st))
 		return open_existing(destination, &st);
 	if (errno != ENOENT)
@@ -105,8 +107,8 @@ int destination_open(struct destination *destination, const char *name, enum for
 
 void destination_close(struct destination *destination)
 {
-	if (destination->nbd.close)
-		destination->nbd.close(destination->nbd.opaque);
+	if (destination->remote.close)
+		destination->remote.close(destination->remote.opaque);
 	if (destination->opened_fd)
 		close(destination->view.fd);
 }

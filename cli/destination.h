@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Where contents are written to: a new file, an existing device, a pipe, an NBD export. */
+/* Where contents are written to: a new file, an existing device, a pipe, remote storage. */
 #ifndef CLI_DESTINATION_H
 #define CLI_DESTINATION_H
 
@@ -13,12 +13,13 @@
 struct destination {
 	const char *name;
 	struct vhdx_destination view; /* for the library; its create is the caller's to set */
-	struct vhdx_io nbd;	      /* view.io of an NBD export */
+	struct vhdx_io remote;	      /* view.io of remote storage */
 	bool opened_fd;		      /* view.fd is ours to close */
 };
 
 /* Takes the operand @name for what to write to. Returns STATUS_DONE, or the exit status, with the error reported. */
-int destination_open(struct destination *destination, const char *name, enum format_choice format);
+int destination_open(struct destination *destination, const char *name, enum format_choice format,
+		     const struct remote_options *remote);
 
 void destination_close(struct destination *destination);
 

@@ -12,7 +12,8 @@
 struct image_info {
 	struct vhdx *disk;
 	struct vhdx_info info;
-	uint64_t actual_size; /* bytes that the file takes on its file system */
+	bool has_actual_size; /* it is a file */
+	uint64_t actual_size; /* bytes that it takes on its file system */
 	/* Why the image cannot be read, or NULL; troubles with its parent are told with the parent. */
 	const struct vhdx_error *fault;
 };

@@ -30,7 +30,8 @@ static void print_qemu_keys(const struct image_info *image, struct json *json)
 		json_number(json, "virtual-size", info->virtual_size);
 		json_number(json, "cluster-size", info->block_size);
 	}
-	json_number(json, "actual-size", image->actual_size);
+	if (image->has_actual_size)
+		json_number(json, "actual-size", image->actual_size);
 	if (is_known(image, VHDX_KNOWN_LOG))
 		json_boolean(json, "dirty-flag",
 			     info->log_state == VHDX_LOG_DIRTY ||

@@ -107,7 +107,8 @@ void info_print_text(const struct image_info *image)
 
 	text_field("File", "%s", info->path);
 	print_bytes("File size", info->file_size);
-	print_bytes("Space used", image->actual_size);
+	if (image->has_actual_size)
+		print_bytes("Space used", image->actual_size);
 	if (is_known(image, VHDX_KNOWN_GEOMETRY))
 		print_geometry(image);
 	if (is_known(image, VHDX_KNOWN_CREATOR))

@@ -4,11 +4,16 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "interrupt.h"
+#include "numbers.h"
 #include "options.h"
 #include "report.h"
 
 /* For getopt, of verbs with OPTIONS_NEGATIVE: options with an argument that may be missing. */
 #define DIGITS "0::1::2::3::4::5::6::7::8::9::"
+
+/* An hour. */
+#define TIMEOUT_MAX 3600
 
 /* More than any verb has, its groups included. */
 #define ROWS_MAX 64
@@ -16,6 +21,7 @@
 /* Above every number that a verb's own options have. */
 enum {
 	OPTION_PARENT_DIR = OPTION_FIRST + 256,
+	OPTION_PARENT_URI,
 	OPTION_NO_PARENT,
 	OPTION_ANY_PARENT,
 	OPTION_IGNORE_ID_MISMATCH,
@@ -23,10 +29,13 @@ enum {
 	OPTION_NO_HOLES,
 	OPTION_NO_LOCK,
 	OPTION_JSON,
+	OPTION_TIMEOUT,
 };
 
 static const struct option_row chain_rows[] = {
 	{OPTION_PARENT_DIR, "parent-dir", "DIR", "look for parents in DIR too (repeatable)"},
+	{OPTION_PARENT_URI, "parent-uri", "URI",
+	 "the parent is there; again: its parent, and so on"},
 	{OPTION_NO_PARENT, "no-parent", NULL, "open this file alone, without its parents"},
 	{OPTION_ANY_PARENT, "any-parent", NULL, "open parents wherever the image says they are"},
 	{OPTION_IGNORE_ID_MISMATCH, "ignore-id-mismatch", NULL,
@@ -55,6 +64,11 @@ static const struct option_row progress_rows[] = {
 
 static const struct option_row json_rows[] = {
 	{OPTION_JSON, "json", NULL, "print JSON"},
+	{0, NULL, NULL, NULL},
+};
+
+static const struct option_row timeout_rows[] = {
+	{OPTION_TIMEOUT, "timeout", "SECONDS", "how long a server may be silent (default 60)"},
 	{0, NULL, NULL, NULL},
 };
 
@@ -96,6 +110,7 @@ static void prepare(struct parser *parser, const struct verb *verb)
 	add_rows(parser, verb->groups & OPTIONS_WRITABLE ? writable_rows : NULL);
 	add_rows(parser, verb->groups & OPTIONS_CHAIN ? chain_rows : NULL);
 	add_rows(parser, verb->groups & OPTIONS_WRITE ? write_rows : NULL);
+	add_rows(parser, verb->groups & OPTIONS_TIMEOUT ? timeout_rows : NULL);
 	add_rows(parser, verb->groups & OPTIONS_JSON ? json_rows : NULL);
 	add_rows(parser, verb->groups & OPTIONS_PROGRESS ? progress_rows : NULL);
 	add_rows(parser, help_rows);
@@ -141,18 +156,18 @@ static void print_help(const struct parser *parser)
 		printf("\n%s\n", verb->details);
 }
 
-static bool add_parent_dir(struct chain_options *chain, const char *dir)
+/* Adds a word to a list that ends with NULL. */
+static bool add_word(const char ***list, size_t *count, const char *word)
 {
-	const char **grown =
-		realloc(chain->parent_dirs, (chain->nparent_dirs + 2) * sizeof(*grown));
+	const char **grown = realloc(*list, (*count + 2) * sizeof(*grown));
 
 	if (!grown) {
 		report_error(NULL, "out of memory");
 		return false;
 	}
-	grown[chain->nparent_dirs++] = dir;
-	grown[chain->nparent_dirs] = NULL;
-	chain->parent_dirs = grown;
+	grown[(*count)++] = word;
+	grown[*count] = NULL;
+	*list = grown;
 	return true;
 }
 
@@ -170,28 +185,37 @@ static bool take_progress(struct options *options, const char *value)
 static bool take_shared(struct options *options, const struct verb *verb, int id, const char *value,
 			bool *ret_failed)
 {
+	struct chain_options *chain = &options->chain;
+
 	*ret_failed = false;
 	switch (id) {
 	case OPTION_PARENT_DIR:
-		*ret_failed = !add_parent_dir(&options->chain, value);
+		*ret_failed = !add_word(&chain->parent_dirs, &chain->nparent_dirs, value);
+		return true;
+	case OPTION_PARENT_URI:
+		*ret_failed = !add_word(&chain->parent_uris, &chain->nparent_uris, value);
 		return true;
 	case OPTION_NO_PARENT:
-		options->chain.flags |= VHDX_OPEN_NO_PARENT;
+		chain->flags |= VHDX_OPEN_NO_PARENT;
 		return true;
 	case OPTION_ANY_PARENT:
-		options->chain.flags |= VHDX_OPEN_ANY_PARENT;
+		chain->flags |= VHDX_OPEN_ANY_PARENT;
 		return true;
 	case OPTION_IGNORE_ID_MISMATCH:
-		options->chain.flags |= VHDX_OPEN_IGNORE_ID_MISMATCH;
+		chain->flags |= VHDX_OPEN_IGNORE_ID_MISMATCH;
 		return true;
 	case OPTION_FORCE_SHARE:
-		options->chain.flags |= VHDX_OPEN_FORCE_SHARE;
+		chain->flags |= VHDX_OPEN_FORCE_SHARE;
 		return true;
 	case OPTION_NO_HOLES:
-		options->chain.write_flags |= VHDX_OPEN_NO_HOLES;
+		chain->write_flags |= VHDX_OPEN_NO_HOLES;
 		return true;
 	case OPTION_NO_LOCK:
-		options->chain.write_flags |= VHDX_OPEN_NO_LOCK;
+		chain->write_flags |= VHDX_OPEN_NO_LOCK;
+		return true;
+	case OPTION_TIMEOUT:
+		*ret_failed = !parse_number("timeout in seconds", value, 1, TIMEOUT_MAX,
+					    &chain->remote.timeout_s);
 		return true;
 	case 'w':
 		if (!(verb->groups & OPTIONS_WRITABLE))
@@ -293,7 +317,10 @@ bool options_parse(struct options *options, const struct verb *verb, int argc, c
 	char *negative = NULL;
 	int id;
 
-	*options = (struct options){.status = verb->failed_status};
+	*options = (struct options){
+		.status = verb->failed_status,
+		.chain.remote.stopped = interrupt_signal,
+	};
 	prepare(&parser, verb);
 	opterr = 0;
 	while ((id = getopt_long(argc, argv, parser.shorts, parser.longs, NULL)) != -1) {
@@ -330,6 +357,7 @@ bool options_parse(struct options *options, const struct verb *verb, int argc, c
 void options_free(struct options *options)
 {
 	free(options->chain.parent_dirs);
+	free(options->chain.parent_uris);
 }
 
 /* Whoever unmounted a disk a moment ago need not know that its program is still closing it. */

@@ -10,14 +10,18 @@
 #include <vhdx.h>
 
 #include "cleanup.h"
+#include "remote.h"
 #include "verb.h"
 
-/* How files and their parents are opened. */
+/* How files and their parents are opened, and storage that is reached by an address. */
 struct chain_options {
 	uint32_t flags;	      /* VHDX_OPEN_* */
 	uint32_t write_flags; /* those that are for writing */
 	const char **parent_dirs;
 	size_t nparent_dirs;
+	const char **parent_uris; /* the nearest parent's first */
+	size_t nparent_uris;
+	struct remote_options remote;
 };
 
 enum progress_mode {

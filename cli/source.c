@@ -9,7 +9,8 @@
 #include <strings.h>
 #include <unistd.h>
 
-#include "nbd.h"
+#include "disk.h"
+#include "remote.h"
 #include "report.h"
 #include "source.h"
 
@@ -31,18 +32,6 @@ bool format_is_vhdx_name(const char *name)
 	const char *dot = strrchr(name, '.');
 
 	return dot && (!strcasecmp(dot, ".vhdx") || !strcasecmp(dot, ".avhdx"));
-}
-
-bool format_is_nbd_name(const char *name)
-{
-	static const char *const schemes[] = {
-		"nbd://", "nbds://", "nbd+unix://", "nbds+unix://", "nbd+vsock://", "nbds+vsock://",
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(schemes); i++)
-		if (!strncasecmp(name, schemes[i], strlen(schemes[i])))
-			return true;
-	return false;
 }
 
 #define SIGNATURE_SIZE 8
@@ -102,39 +91,67 @@ static int open_stream(struct source *source, enum format_choice format)
 	return STATUS_DONE;
 }
 
-/* As stdin_is_image; an export that cannot be read at all is reported. */
-static int check_nbd(const struct source *source)
+/* The content decides, for an export has any name. Storage that cannot be read at all is reported. */
+static int probe_remote(const struct source *source, bool *ret_is_image)
 {
 	char signature[SIGNATURE_SIZE];
 	struct iovec iov = {signature, sizeof(signature)};
-	ssize_t count = source->nbd.preadv(source->nbd.opaque, &iov, 1, 0);
+	ssize_t count = source->remote.preadv(source->remote.opaque, &iov, 1, 0);
 
 	if (count < 0)
 		return report_errno(source->name, "cannot be read", (int)-count);
-	return is_image(signature, count) ? refuse_image(source) : STATUS_DONE;
+	*ret_is_image = is_image(signature, count);
+	return STATUS_DONE;
 }
 
-static int open_nbd(struct source *source, enum format_choice format)
+/* The image, in storage that is open already, is the disk's then. */
+static int open_remote_disk(struct source *source, const struct chain_options *chain)
 {
-	if (format == FORMAT_IS_VHDX)
-		return refuse_image(source);
-	int status = nbdio_open(source->name, false, &source->nbd);
+	struct vhdx_open_options options = chain_open_options(chain, 0);
+	struct vhdx_io io = source->remote;
 
-	if (!status && format == FORMAT_AUTO)
-		status = check_nbd(source);
-	source->view.io = &source->nbd;
-	source->view.name = source->name;
+	source->remote = (struct vhdx_io){0};
+	int status = disk_open_io(&io, source->name, chain, &options, &source->disk);
+
+	source->view.disk = source->disk;
 	return status;
+}
+
+static int open_storage(struct source *source, const struct chain_options *chain)
+{
+	struct remote_error error;
+
+	if (remote_open(source->name, false, &chain->remote, &source->remote, &error))
+		return report_error(source->name, "%s", error.text);
+	return STATUS_DONE;
+}
+
+static int open_remote(struct source *source, enum format_choice format,
+		       const struct chain_options *chain)
+{
+	bool is_image = format == FORMAT_IS_VHDX;
+	int status = open_storage(source, chain);
+
+	source->is_remote = true;
+	if (!status && format == FORMAT_AUTO)
+		status = probe_remote(source, &is_image);
+	if (status)
+		return status;
+	if (is_image)
+		return open_remote_disk(source, chain);
+	source->view.io = &source->remote;
+	source->view.name = source->name;
+	return STATUS_DONE;
 }
 
 static int open_disk(struct source *source, const struct chain_options *chain)
 {
 	struct vhdx_open_options options = chain_open_options(chain, 0);
+	int status = disk_open(source->name, chain, &options, &source->disk);
 
-	if (vhdx_open(source->name, &options, &source->disk))
-		return report_failure(source->name);
+	source->is_remote = chain->nparent_uris;
 	source->view.disk = source->disk;
-	return STATUS_DONE;
+	return status;
 }
 
 static int open_file(struct source *source, enum format_choice format,
@@ -164,8 +181,8 @@ int source_open(struct source *source, const char *name, enum format_choice form
 	*source = (struct source){.name = name, .view = {.size = sizeof(source->view)}};
 	if (!strcmp(name, "-"))
 		return open_stdin(source, format);
-	if (format_is_nbd_name(name))
-		return open_nbd(source, format);
+	if (remote_kind(name))
+		return open_remote(source, format, chain);
 	if (stat(name, &st))
 		return report_errno(name, "cannot be opened", errno);
 	if (S_ISDIR(st.st_mode))
@@ -178,8 +195,8 @@ int source_open(struct source *source, const char *name, enum format_choice form
 void source_close(struct source *source)
 {
 	vhdx_close(source->disk);
-	if (source->nbd.close)
-		source->nbd.close(source->nbd.opaque);
+	if (source->remote.close)
+		source->remote.close(source->remote.opaque);
 	if (source->opened_fd)
 		close(source->view.fd);
 }

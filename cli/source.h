@@ -23,16 +23,14 @@ bool format_parse(const char *text, enum format_choice *ret_format);
 /* Does the file's name end in .vhdx or .avhdx? */
 bool format_is_vhdx_name(const char *name);
 
-/* Is it an address of an NBD export? */
-bool format_is_nbd_name(const char *name);
-
 /* Zeroed at first; source_close ends it in any state. */
 struct source {
 	const char *name;
 	struct vhdx_source view; /* for the library */
 	struct vhdx *disk;	 /* NULL for raw contents */
-	struct vhdx_io nbd;	 /* view.io of an NBD export */
+	struct vhdx_io remote;	 /* view.io of remote storage */
 	bool opened_fd;		 /* view.fd is ours to close */
+	bool is_remote;		 /* something of it is read over a network */
 };
 
 /* Opens what the operand @name says. Returns STATUS_DONE, or the exit status, with the error reported. */

@@ -11,12 +11,15 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 
+#include "background.h"
 #include "capture.h"
 #include "cleanup.h"
+#include "disk.h"
 #include "log.h"
 #include "mount.h"
 #include "ops.h"
 #include "options.h"
+#include "remote.h"
 #include "report.h"
 
 /* Requests that the kernel may have in flight, and threads for them. */
@@ -37,7 +40,8 @@ struct mount {
 	const char *file;
 	const char *folder;
 	char point[PATH_MAX]; /* the folder, wherever the process is */
-	char image[PATH_MAX];
+	char image[PATH_MAX]; /* of a file */
+	bool remote;
 };
 
 static bool add_argument(struct fuse_args *args, const char *word, const char *value)
@@ -76,7 +80,8 @@ static int check(struct mount *mount, const struct options *options)
 		return report_errno(mount->folder, "cannot be mounted on", errno);
 	if (!S_ISDIR(st.st_mode))
 		return report_error(mount->folder, "cannot be mounted on: not a folder");
-	if (!realpath(mount->file, mount->image))
+	mount->remote = remote_kind(mount->file);
+	if (!mount->remote && !realpath(mount->file, mount->image))
 		return report_errno(mount->file, "cannot be opened", errno);
 	return STATUS_DONE;
 }
@@ -86,7 +91,7 @@ static bool add_options(struct mount *mount)
 {
 	char *options = NULL;
 	auto_free char *name = NULL;
-	bool done = asprintf(&name, "fsname=%s", mount->image) >= 0 &&
+	bool done = asprintf(&name, "fsname=%s", mount->remote ? mount->file : mount->image) >= 0 &&
 		    !fuse_opt_add_opt(&options, "subtype=vhdx,default_permissions") &&
 		    !fuse_opt_add_opt_escaped(&options, name) &&
 		    (mount->writable || !fuse_opt_add_opt(&options, "ro"));
@@ -153,9 +158,12 @@ static int loop(struct fuse_session *session)
 static int serve_mounted(struct mount *mount, struct fuse_session *session)
 {
 	report_end();
-	if (fuse_daemonize(mount->foreground))
-		return report_error(mount->folder, "cannot go to the background: %s",
-				    log_fuse_text(strerror(errno)));
+	int gone = mount->foreground ? 0 : background_ready();
+
+	if (gone)
+		return report_errno(mount->folder, "cannot go to the background", -gone);
+	if (mount->foreground && chdir("/"))
+		return report_errno("/", "cannot be entered", errno);
 	log_start(!mount->foreground);
 	int ret = loop(session);
 
@@ -214,7 +222,8 @@ static int serve_tree(struct mount *mount, struct tree *tree)
 static int serve_disk(struct mount *mount, struct vhdx *disk)
 {
 	struct tree tree;
-	int ret = tree_begin(&tree, disk, mount->image, mount->writable, log_warning);
+	int ret = tree_begin(&tree, disk, mount->remote ? NULL : mount->image, mount->writable,
+			     log_warning);
 	int status = ret ? report_errno(mount->file, "cannot be shown", -ret)
 			 : serve_tree(mount, &tree);
 
@@ -228,9 +237,11 @@ static int open_and_serve(struct mount *mount, const struct options *options)
 		chain_open_options(&options->chain, mount->writable ? VHDX_OPEN_WRITE : 0);
 	struct vhdx *disk;
 
-	if (vhdx_open(mount->file, &how, &disk))
-		return report_failure(mount->file);
-	int status = serve_disk(mount, disk);
+	int status = disk_open(mount->file, &options->chain, &how, &disk);
+
+	if (status)
+		return status;
+	status = serve_disk(mount, disk);
 
 	if (vhdx_close(disk)) {
 		log_last_failure();
@@ -268,6 +279,14 @@ static const struct verb verb = {
 	.run = run,
 };
 
+/* In the process that will serve. */
+static int go_on(const struct mount *mount)
+{
+	int ret = mount->foreground ? 0 : background_begin();
+
+	return ret ? report_errno(mount->folder, "cannot go to the background", -ret) : STATUS_DONE;
+}
+
 static int run(int argc, char **argv)
 {
 	auto_options struct options options;
@@ -278,6 +297,8 @@ static int run(int argc, char **argv)
 		return STATUS_FAILED;
 	if (options_parse(&options, &verb, argc, argv, take_option, &mount)) {
 		status = check(&mount, &options);
+		if (!status)
+			status = go_on(&mount);
 		log_begin(mount.file);
 		if (!status)
 			status = open_and_serve(&mount, &options);

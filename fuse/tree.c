@@ -195,18 +195,38 @@ bool tree_stat(struct tree *tree, uint64_t inode, struct stat *ret_stat)
 }
 
 /* The files are the mounting user's; to others they are what the image is to its group and to the rest. */
-static void make_model(struct tree *tree, const struct stat *image)
+static struct stat make_model(const struct tree *tree, const struct stat *image)
 {
 	mode_t own = tree->writable ? 0600 : 0400;
 	mode_t others = image->st_mode & (tree->writable ? 0066 : 0044);
 
-	tree->model = (struct stat){
+	return (struct stat){
 		.st_mode = own | others,
 		.st_nlink = 1,
 		.st_uid = geteuid(),
 		.st_gid = image->st_gid,
 		.st_blksize = tree->io_size,
+		.st_atim = image->st_atim,
+		.st_mtim = image->st_mtim,
+		.st_ctim = image->st_ctim,
 	};
+}
+
+/* What there is no file of is the mounting user's alone, and as old as the mount. */
+static int stat_image(const struct tree *tree, const char *path, struct stat *ret_stat)
+{
+	struct timespec now;
+
+	if (path)
+		return tree->image < 0 || fstat(tree->image, ret_stat) ? -errno : 0;
+	clock_gettime(CLOCK_REALTIME, &now);
+	*ret_stat = (struct stat){
+		.st_gid = getegid(),
+		.st_atim = now,
+		.st_mtim = now,
+		.st_ctim = now,
+	};
+	return 0;
 }
 
 static uint64_t count_parents_blocks(const struct vhdx *disk)
@@ -234,7 +254,7 @@ int tree_begin(struct tree *tree, struct vhdx *disk, const char *path, bool writ
 		.sector_size = info.logical_sector_size,
 		.io_size = info.physical_sector_size,
 		.writable = writable,
-		.image = open(path, O_PATH | O_CLOEXEC),
+		.image = path ? open(path, O_PATH | O_CLOEXEC) : -1,
 		.table = calloc(1, sizeof(*tree->table)),
 		.last_inode = INODE_DISK,
 	};
@@ -244,11 +264,12 @@ int tree_begin(struct tree *tree, struct vhdx *disk, const char *path, bool writ
 		return ret;
 	if (!tree->table)
 		return -ENOMEM;
-	if (tree->image < 0 || fstat(tree->image, &image))
-		return -errno;
+	ret = stat_image(tree, path, &image);
+	if (ret)
+		return ret;
 	if (tree->io_size < IO_SIZE_MIN)
 		tree->io_size = IO_SIZE_MIN;
-	make_model(tree, &image);
+	tree->model = make_model(tree, &image);
 	tree->parents_blocks = count_parents_blocks(disk);
 	return read_table(tree, warn);
 }

@@ -40,8 +40,8 @@ struct tree {
 };
 
 /*
- * Shows @disk, which was opened from @path. Attributes are made from those of the image. After a failure
- * too, tree_end frees all but the disk.
+ * Shows @disk, which was opened from @path (NULL: it is no file). Attributes are made from those of the
+ * image. After a failure too, tree_end frees all but the disk.
  */
 int tree_begin(struct tree *tree, struct vhdx *disk, const char *path, bool writable,
 	       table_warning_fn *warn);

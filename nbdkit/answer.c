@@ -42,6 +42,13 @@ int answer_failure(int ret)
 	return -1;
 }
 
+int answer_error(const char *file, const char *text, int ret)
+{
+	nbdkit_error("%s: %s", file, text);
+	nbdkit_set_error(to_nbd_errno(-ret));
+	return -1;
+}
+
 void answer_warning(void *opaque, const char *file, const char *text)
 {
 	(void)opaque;

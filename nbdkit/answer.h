@@ -6,6 +6,9 @@
 /* Logs this thread's last failure, whose errno is -@ret, and sets what the client is told. Returns -1. */
 int answer_failure(int ret);
 
+/* The same, of what the library does not know. */
+int answer_error(const char *file, const char *text, int ret);
+
 /* What a function of the plugin returns after a call of the library that returned @ret. */
 static inline int answer(int ret)
 {

@@ -7,13 +7,18 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/vm_sockets.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "hangup.h"
@@ -36,6 +41,17 @@ static const int signals[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
 #define NSIGNALS (sizeof(signals) / sizeof(signals[0]))
 
+/* nbdkit tells plugins nothing of its sockets: its connections have the address that it listens on. */
+#define LISTENERS_MAX 16
+
+struct place {
+	sa_family_t family;
+	uint32_t port; /* as it is in the address; 0 with a path */
+	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+};
+
+static struct place listeners[LISTENERS_MAX];
+static unsigned nlisteners;
 static struct sigaction nbdkits[NSIGNALS];
 static int wake[2];
 static pthread_t thread;
@@ -52,14 +68,7 @@ static bool has_option(int fd, int option, int wanted)
 	return !getsockopt(fd, SOL_SOCKET, option, &value, &length) && value == wanted;
 }
 
-/* nbdkit tells plugins nothing of its sockets; the standard streams may be others' sockets. */
-static bool is_connection(int fd)
-{
-	return fd > STDERR_FILENO && has_option(fd, SO_TYPE, SOCK_STREAM) &&
-	       has_option(fd, SO_ACCEPTCONN, 0);
-}
-
-static void shut_connections(int how)
+static void each_socket(void (*visit)(int fd, int how), int how)
 {
 	DIR *folder = opendir("/proc/self/fd");
 	const struct dirent *entry;
@@ -69,10 +78,63 @@ static void shut_connections(int how)
 	while ((entry = readdir(folder)) != NULL) {
 		int fd = atoi(entry->d_name);
 
-		if (is_connection(fd))
-			shutdown(fd, how);
+		/* The standard streams may be others' sockets. */
+		if (fd > STDERR_FILENO && has_option(fd, SO_TYPE, SOCK_STREAM))
+			visit(fd, how);
 	}
 	closedir(folder);
+}
+
+/* By protocol, what tells listeners of one process apart: the path, or the port. */
+static struct place place_of(int fd)
+{
+	struct place place = {0};
+	union {
+		struct sockaddr any;
+		struct sockaddr_un un;
+		struct sockaddr_in in;
+		struct sockaddr_in6 in6;
+		struct sockaddr_vm vm;
+	} address = {0};
+	socklen_t length = sizeof(address);
+
+	if (getsockname(fd, &address.any, &length))
+		return place;
+	place.family = address.any.sa_family;
+	if (place.family == AF_UNIX)
+		memcpy(place.path, address.un.sun_path, sizeof(place.path));
+	else if (place.family == AF_INET)
+		place.port = address.in.sin_port;
+	else if (place.family == AF_INET6)
+		place.port = address.in6.sin6_port;
+	else if (place.family == AF_VSOCK)
+		place.port = address.vm.svm_port;
+	return place;
+}
+
+static void note_listener(int fd, int how)
+{
+	(void)how;
+	if (has_option(fd, SO_ACCEPTCONN, 1) && nlisteners < LISTENERS_MAX)
+		listeners[nlisteners++] = place_of(fd);
+}
+
+/* Other sockets are those by which the disk itself is read. */
+static void shut_connection(int fd, int how)
+{
+	struct place place = place_of(fd);
+
+	if (!has_option(fd, SO_ACCEPTCONN, 0))
+		return;
+	for (unsigned i = 0; i < nlisteners; i++)
+		if (place.family == listeners[i].family && place.port == listeners[i].port &&
+		    !memcmp(place.path, listeners[i].path, sizeof(place.path)))
+			shutdown(fd, how);
+}
+
+static void shut_connections(int how)
+{
+	each_socket(shut_connection, how);
 }
 
 /* ---- The thread ---- */
@@ -166,6 +228,7 @@ static int start_thread(void)
 int hangup_start(int (*flush)(void))
 {
 	make_durable = flush;
+	each_socket(note_listener, 0);
 	if (pipe2(wake, O_CLOEXEC | O_NONBLOCK))
 		return -errno;
 	int ret = start_thread();

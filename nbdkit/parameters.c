@@ -13,8 +13,15 @@
 
 static char *file;
 static uint32_t flags; /* VHDX_OPEN_*, WRITE excepted */
-static char **parent_dirs;
-static size_t nparent_dirs;
+
+/* Of words, that ends with NULL; NULL when it is empty. */
+struct list {
+	char **words;
+	size_t count;
+};
+
+static struct list parent_dirs;
+static struct list parent_uris; /* the nearest parent's first */
 
 /* Parameters that are true or false, with the flag that each sets. */
 #define SWITCHES(SWITCH) \
@@ -39,8 +46,22 @@ static const struct {
 #define NSWITCHES (sizeof(switches) / sizeof(switches[0]))
 
 const char parameters_help[] =
-	"[file=]FILE  (required) The VHDX to serve; a child is served through its chain.\n"
-	"parent-dir=DIR  Look for parents in DIR too (repeatable)." SWITCHES(SWITCH_HELP);
+	"[file=]FILE  (required) The VHDX to serve, a file or an address (nbd://HOST/EXPORT); a\n"
+	"    child is served through its chain.\n"
+	"parent-dir=DIR  Look for parents in DIR too (repeatable).\n"
+	"parent-uri=URI  The parent is there; again: its parent, and so on." SWITCHES(SWITCH_HELP);
+
+/* nbdkit changes its folder before it serves. */
+static char *absolute(const char *name)
+{
+	if (!remote_kind(name))
+		return nbdkit_absolute_path(name);
+	char *copy = strdup(name);
+
+	if (!copy)
+		nbdkit_error("out of memory");
+	return copy;
+}
 
 static int take_file(const char *value)
 {
@@ -48,25 +69,31 @@ static int take_file(const char *value)
 		nbdkit_error("file= is given twice");
 		return -1;
 	}
-	/* nbdkit changes its folder before it serves. */
-	file = nbdkit_absolute_path(value);
+	file = absolute(value);
 	return file ? 0 : -1;
 }
 
-static int take_parent_dir(const char *value)
+static int add(struct list *list, const char *value)
 {
-	char **grown = realloc(parent_dirs, (nparent_dirs + 2) * sizeof(*grown));
+	char **grown = realloc(list->words, (list->count + 2) * sizeof(*grown));
 
 	if (!grown) {
 		nbdkit_error("out of memory");
 		return -1;
 	}
-	parent_dirs = grown;
-	parent_dirs[nparent_dirs] = nbdkit_absolute_path(value);
-	if (!parent_dirs[nparent_dirs])
+	list->words = grown;
+	grown[list->count] = absolute(value);
+	if (!grown[list->count])
 		return -1;
-	parent_dirs[++nparent_dirs] = NULL;
+	grown[++list->count] = NULL;
 	return 0;
+}
+
+static void drop(struct list *list)
+{
+	for (size_t i = 0; i < list->count; i++)
+		free(list->words[i]);
+	free(list->words);
 }
 
 static int take_switch(uint32_t flag, const char *value)
@@ -84,7 +111,9 @@ int parameters_take(const char *key, const char *value)
 	if (!strcmp(key, "file"))
 		return take_file(value);
 	if (!strcmp(key, "parent-dir"))
-		return take_parent_dir(value);
+		return add(&parent_dirs, value);
+	if (!strcmp(key, "parent-uri"))
+		return add(&parent_uris, value);
 	for (size_t i = 0; i < NSWITCHES; i++)
 		if (!strcmp(key, switches[i].key))
 			return take_switch(switches[i].flag, value);
@@ -102,7 +131,7 @@ int parameters_complete(void)
 
 void parameters_dump(void)
 {
-	fputs("vhdx_parameters=file parent-dir", stdout);
+	fputs("vhdx_parameters=file parent-dir parent-uri", stdout);
 	for (size_t i = 0; i < NSWITCHES; i++)
 		printf(" %s", switches[i].key);
 	putchar('\n');
@@ -121,22 +150,26 @@ bool parameters_allow_writing(void)
 /* Another server of this disk may be about to close it. */
 #define LOCK_WAIT_MS 1000u
 
-struct vhdx_open_options parameters_open_options(bool writable)
+struct remote_disk_options parameters_disk_options(bool writable)
 {
-	return (struct vhdx_open_options){
-		.size = sizeof(struct vhdx_open_options),
-		.flags = writable ? flags | VHDX_OPEN_WRITE
-				  : flags & ~(VHDX_OPEN_NO_HOLES | VHDX_OPEN_NO_LOCK),
-		.parent_dirs = (const char *const *)parent_dirs,
-		.warning = answer_warning,
-		.lock_wait_ms = LOCK_WAIT_MS,
+	return (struct remote_disk_options){
+		.open =
+			{
+				.size = sizeof(struct vhdx_open_options),
+				.flags = writable ? flags | VHDX_OPEN_WRITE
+						  : flags & ~(VHDX_OPEN_NO_HOLES |
+							      VHDX_OPEN_NO_LOCK),
+				.parent_dirs = (const char *const *)parent_dirs.words,
+				.warning = answer_warning,
+				.lock_wait_ms = LOCK_WAIT_MS,
+			},
+		.parents = (remote_parents)parent_uris.words,
 	};
 }
 
 void parameters_free(void)
 {
-	for (size_t i = 0; i < nparent_dirs; i++)
-		free(parent_dirs[i]);
-	free(parent_dirs);
+	drop(&parent_dirs);
+	drop(&parent_uris);
 	free(file);
 }

@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-#include <vhdx.h>
+#include "remotedisk.h"
 
 /* What `nbdkit vhdx --help` shows of them. */
 extern const char parameters_help[];
@@ -17,14 +17,14 @@ int parameters_complete(void);
 /* Prints their names, for --dump-plugin. */
 void parameters_dump(void);
 
-/* The disk's file. */
+/* The disk's file, or the address of its storage. */
 const char *parameters_file(void);
 
 /* May connections write at all? */
 bool parameters_allow_writing(void);
 
 /* How to open it, for writing too or not. */
-struct vhdx_open_options parameters_open_options(bool writable);
+struct remote_disk_options parameters_disk_options(bool writable);
 
 void parameters_free(void);
 

@@ -19,15 +19,19 @@ static struct {
 	bool writable;
 	bool denied; /* this process may not write the file */
 	unsigned connections;
+	int failure; /* of the last open: 0 or a negative errno */
 } shared = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static int open_disk(bool writable)
 {
-	struct vhdx_open_options options = parameters_open_options(writable);
-	int ret = vhdx_open(parameters_file(), &options, &shared.disk);
+	struct remote_disk_options options = parameters_disk_options(writable);
+	struct remote_error error;
+	int ret = remote_open_disk(parameters_file(), &options, &shared.disk, &error);
 
+	shared.failure = ret;
 	if (ret)
-		return answer_failure(ret);
+		return error.text[0] ? answer_error(parameters_file(), error.text, ret)
+				     : answer_failure(ret);
 	shared.writable = writable;
 	return 0;
 }
@@ -60,9 +64,9 @@ int shared_flush(void)
 	return ret;
 }
 
-static bool is_denied(int errnum)
+static bool is_denied(int ret)
 {
-	return errnum == EACCES || errnum == EPERM || errnum == EROFS;
+	return ret == -EACCES || ret == -EPERM || ret == -EROFS;
 }
 
 /* A file that may not be written is served for reading. */
@@ -81,7 +85,7 @@ static int make_writable(void)
 		return -1;
 	int ret = open_disk(true);
 
-	shared.denied = ret && is_denied(-vhdx_last_error()->errnum);
+	shared.denied = ret && is_denied(shared.failure);
 	if (shared.denied)
 		nbdkit_error("warning: %s: is served read-only", parameters_file());
 	return shared.denied ? 0 : ret;

@@ -8,7 +8,7 @@ if ! command -v clang-format >/dev/null; then
 	exit 77
 fi
 folders=()
-for folder in include lib cli nbdkit fuse examples bench tests; do
+for folder in include lib remote cli nbdkit fuse examples bench tests; do
 	[ ! -d "$folder" ] || folders+=("$folder")
 done
 failed=0

@@ -1,12 +1,18 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# A file of lib/ includes headers of its own floor and of those below; fronts include <vhdx.h> only, and
-# fuse/, which is a verb in a program of its own, what verbs share in cli/ too.
+# A file of lib/ includes headers of its own floor and of those below. The rest includes <vhdx.h> only, and those of
+# the folders that it may use: fuse/, a verb in a program of its own, what verbs share in cli/.
 set -eu
 cd "${VHDX_SOURCE:-$(dirname "$0")/../..}"
 
 floors=(base format store meta vdisk ops)
-fronts=(cli nbdkit fuse examples)
+declare -A uses=(
+	[remote]=""
+	[cli]="remote"
+	[nbdkit]="remote"
+	[fuse]="cli remote"
+	[examples]=""
+)
 failed=0
 
 complain() {
@@ -56,11 +62,20 @@ done
 
 [ -e lib/base/error.c ] || complain "lib/base/error.c is not there: was the right folder looked at?"
 
-for front in "${fronts[@]}"; do
+# Is header $1 of one of the folders behind it? What is made of a file has its name, and ends in .h.
+is_of() {
+	local name=$1 folder
+	shift
+	for folder in "$@"; do
+		[ ! -e "$folder/$name" ] && [ ! -e "$folder/${name%.h}" ] || return 0
+	done
+	return 1
+}
+
+for front in "${!uses[@]}"; do
 	files=("$front"/*.[ch])
-	shared=$front
-	[ "$front" != fuse ] || shared=cli
 	[ -e "${files[0]}" ] || continue
+	read -ra folders <<<"$front ${uses[$front]}"
 	while read -r place text; do
 		name=$(target "$text")
 		inner=${name:1:-1}
@@ -68,9 +83,8 @@ for front in "${fronts[@]}"; do
 		*..*) complain "$place: $name leaves $front/" ;;
 		*/*) [ "$(height "${inner%%/*}")" -lt 0 ] || complain "$place: $name is internal to the library" ;;
 		vhdx.h) [ "$name" = "<vhdx.h>" ] || complain "$place: write <vhdx.h>" ;;
-		# What is made of a file has its name, and ends in .h.
-		*) [ "${name:0:1}" = "<" ] || [ -e "$front/$inner" ] || [ -e "$shared/$inner" ] || [ -e "$front/${inner%.h}" ] ||
-			complain "$place: $name is not of $front/" ;;
+		*) [ "${name:0:1}" = "<" ] || is_of "$inner" "${folders[@]}" ||
+			complain "$place: $name is not of ${folders[*]}" ;;
 		esac
 	done < <(includes "${files[@]}")
 done

@@ -26,7 +26,7 @@ from nbdclient import Client, NbdError, error_of
 from server import PLUGIN, Server, environment, refuses, served
 
 PARAMETERS = ["any-parent", "file", "force-share", "ignore-id-mismatch", "no-holes", "no-lock", "no-parent",
-              "parent-dir"]
+              "parent-dir", "parent-uri"]
 WRITING = {"can_flush", "can_fua", "can_trim", "can_zero", "can_fast_zero"}
 ALWAYS = {"can_multi_conn", "can_cache", "can_df"}
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Scoped cleanup: memory, descriptors and disks that end with the block that declares them. */
-#ifndef CLI_CLEANUP_H
-#define CLI_CLEANUP_H
+#ifndef REMOTE_CLEANUP_H
+#define REMOTE_CLEANUP_H
 
 #include <pthread.h>
 #include <stdlib.h>

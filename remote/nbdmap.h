@@ -1,30 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* Where an NBD export holds data, as its server says: a batch of ranges is asked for and kept. */
-#ifndef CLI_NBDMAP_H
-#define CLI_NBDMAP_H
-
-#include <pthread.h>
-#include <stdint.h>
+/* Where an NBD export holds data, as its server says. */
+#ifndef REMOTE_NBDMAP_H
+#define REMOTE_NBDMAP_H
 
 #include "nbdlink.h"
+#include "rangemap.h"
 
-struct nbdmap_range {
-	uint64_t end;
-	bool is_data;
-};
-
-/* Ranges follow one another without gaps from @start on; neighbours are not alike. */
 struct nbdmap {
-	pthread_mutex_t lock;
 	struct nbdlink *link;
-	uint64_t size;	/* of the export */
 	uint64_t block; /* what requests are aligned to, and the size is */
-	uint64_t start;
-	size_t count;
-	struct nbdmap_range *ranges;
+	struct rangemap ranges;
 };
 
-/* False: no memory. */
+/* False: no memory. @size is the export's. */
 bool nbdmap_init(struct nbdmap *map, struct nbdlink *link, uint64_t size, uint64_t block);
 
 /* As vhdx_io's next_data. A server that cannot tell holds data. Any thread. */

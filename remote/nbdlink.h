@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* One connection to an NBD server, on which any number of threads have requests in flight. */
-#ifndef CLI_NBDLINK_H
-#define CLI_NBDLINK_H
+#ifndef REMOTE_NBDLINK_H
+#define REMOTE_NBDLINK_H
 
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "nbdcalls.h"
+#include "remote.h"
 
 struct nbdlink;
 
@@ -26,6 +27,7 @@ typedef void nbdlink_status_fn(void *opaque, const uint32_t *entries, size_t nen
 /* One request of one thread. It and its buffer belong to the link from submit to wait. */
 struct nbdlink_request {
 	enum nbdlink_operation operation;
+	bool durable; /* writes and zeros: done when they are durable */
 	void *buf;
 	uint64_t length;
 	uint64_t offset;
@@ -36,15 +38,18 @@ struct nbdlink_request {
 	bool done;
 	int result;
 	uint64_t received;	 /* of what is read */
+	uint64_t reached;	 /* by the chunk that goes farthest */
 	pthread_cond_t *sleeper; /* the thread that waits, NULL when it does not sleep */
 	struct nbdlink_request *next;
 };
 
-/* Connects to an export. Reports an error and returns the exit status, else 0. */
-int nbdlink_open(const char *uri, struct nbdlink **ret_link);
+/* Connects to an export. Returns 0, or a negative errno with @ret_error set. */
+int nbdlink_open(const char *uri, const struct remote_options *options, struct nbdlink **ret_link,
+		 struct remote_error *ret_error);
 
-/* As nbdlink_open, for one more connection: NULL where the server does not want it. */
-struct nbdlink *nbdlink_open_more(const char *uri);
+/* As nbdlink_open, for one more connection beside the @first: NULL where the server does not want it. */
+struct nbdlink *nbdlink_open_more(const struct nbdlink *first, const char *uri,
+				  const struct remote_options *options);
 
 /* What the server said of the export, for libnbd's questions that do not block. */
 struct nbd_handle *nbdlink_handle(struct nbdlink *link);
@@ -54,7 +59,8 @@ void nbdlink_submit(struct nbdlink *link, struct nbdlink_request *request);
 
 /*
  * Waits until a submitted request is done, and returns 0 or its errno, negative. -ECONNRESET when the
- * connection was lost, -ECANCELED when a signal asked to stop; the link is of no use afterwards.
+ * connection was lost, -ETIMEDOUT when the server says nothing any more, -ECANCELED when the user asked to stop; the
+ * link is of no use afterwards.
  */
 int nbdlink_wait(struct nbdlink_request *request);
 

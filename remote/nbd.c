@@ -8,17 +8,19 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "arith.h"
 #include "cleanup.h"
 #include "nbd.h"
 #include "nbdlink.h"
 #include "nbdmap.h"
-#include "report.h"
 
-#define LINKS_MAX      4
-#define BATCH	       16		     /* requests of one call in flight */
-#define REQUEST_SIZE   ((uint64_t)256 << 10) /* of data */
-#define CLEAR_SIZE     ((uint64_t)32 << 20)  /* of zeros: what servers take that state no limit */
-#define BLOCK_MAX      ((uint64_t)64 << 10)  /* by the protocol */
+#define LINKS_MAX    4
+#define BATCH	     16			   /* requests of one call in flight */
+#define REQUEST_SIZE ((uint64_t)256 << 10) /* of data */
+/* Where there is one connection, the server may answer one by one, each after the way there and back. */
+#define SINGLE_SIZE    ((uint64_t)1024 << 10)
+#define CLEAR_SIZE     ((uint64_t)32 << 20) /* of zeros: what servers take that state no limit */
+#define BLOCK_MAX      ((uint64_t)64 << 10) /* by the protocol */
 #define UNSTATED_BLOCK 512
 
 struct nbdio {
@@ -29,14 +31,10 @@ struct nbdio {
 	uint64_t block; /* what requests are aligned to; the size is a multiple of it */
 	uint64_t request_size;
 	uint64_t clear_size;
+	bool forces_unit_access; /* the server cannot flush, but each write can be durable at once */
 	pthread_mutex_t partial; /* who changes a part of a block is alone */
 	struct nbdmap map;
 };
-
-static uint64_t least(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
 
 /* ---- Transfers ---- */
 
@@ -74,6 +72,7 @@ static int transfer_blocks(struct nbdio *io, enum nbdlink_operation operation, c
 
 			*request = (struct nbdlink_request){
 				.operation = operation,
+				.durable = io->forces_unit_access && operation != NBDLINK_READ,
 				.buf = buf,
 				.length = least(length, most),
 				.offset = offset,
@@ -161,11 +160,18 @@ static ssize_t nbdio_preadv(void *opaque, const struct iovec *iov, int iovcnt, u
 	return transfer_buffers(opaque, NBDLINK_READ, iov, iovcnt, offset);
 }
 
+static bool is_empty(const struct iovec *iov, int iovcnt)
+{
+	while (iovcnt > 0 && !iov->iov_len)
+		iov++, iovcnt--;
+	return iovcnt <= 0;
+}
+
 static ssize_t nbdio_pwritev(void *opaque, const struct iovec *iov, int iovcnt, uint64_t offset)
 {
 	ssize_t done = transfer_buffers(opaque, NBDLINK_WRITE, iov, iovcnt, offset);
 
-	return done ? done : -ENOSPC;
+	return done || is_empty(iov, iovcnt) ? done : -ENOSPC;
 }
 
 static int clear(struct nbdio *io, enum nbdlink_operation operation, uint64_t offset,
@@ -186,6 +192,12 @@ static int nbdio_punch(void *opaque, uint64_t offset, uint64_t length)
 static int nbdio_zero(void *opaque, uint64_t offset, uint64_t length)
 {
 	return clear(opaque, NBDLINK_ZERO, offset, length);
+}
+
+static int nbdio_flush_nothing(void *opaque)
+{
+	(void)opaque;
+	return 0;
 }
 
 /* Only where a flush means all connections there is more than one. */
@@ -245,55 +257,58 @@ static bool take_request_sizes(struct nbdio *io, struct nbd_handle *handle)
 
 	most = least(most, CLEAR_SIZE);
 	most -= most % io->block;
-	io->request_size = least(REQUEST_SIZE, most);
+	io->request_size = least(nbd.can_multi_conn(handle) > 0 ? REQUEST_SIZE : SINGLE_SIZE, most);
 	io->clear_size = most;
 	return most;
 }
 
-static int take_sizes(struct nbdio *io, struct nbd_handle *handle, const char *uri)
+static int take_sizes(struct nbdio *io, struct nbd_handle *handle, struct remote_error *ret_error)
 {
 	int64_t size = nbd.get_size(handle);
 
 	if (size < 0)
-		return report_error(uri, "states a size that cannot be (expected less than 8 EiB)");
+		return remote_fail(ret_error, EPROTO,
+				   "states a size that cannot be (expected less than 8 EiB)");
 	io->size = (uint64_t)size;
 	if (!take_block_size(io, handle) || !take_request_sizes(io, handle))
-		return report_error(uri, "states sizes of blocks that cannot be");
+		return remote_fail(ret_error, EPROTO, "states sizes of blocks that cannot be");
 	if (io->size % io->block)
-		return report_error(uri,
-				    "has %" PRIu64
-				    " bytes, and its server reaches blocks of %" PRIu64
-				    " only (expected a multiple)",
-				    io->size, io->block);
-	return STATUS_DONE;
+		return remote_fail(ret_error, ENOTSUP,
+				   "has %" PRIu64
+				   " bytes, and its server reaches blocks of %" PRIu64
+				   " only (expected a multiple)",
+				   io->size, io->block);
+	return 0;
 }
 
-static int check_writable(struct nbd_handle *handle, const char *uri)
+static int check_writable(struct nbd_handle *handle, struct remote_error *ret_error)
 {
 	int read_only = nbd.is_read_only(handle);
 
 	if (read_only < 0)
-		return report_error(uri, "cannot be asked whether it may be written: %s",
-				    nbd.get_error());
+		return remote_fail(ret_error, EIO, "cannot be asked whether it may be written: %s",
+				   nbd.get_error());
 	if (read_only)
-		return report_error(uri, "the export is read-only");
-	return STATUS_DONE;
+		return remote_fail(ret_error, EROFS, "the export is read-only");
+	return 0;
 }
 
 /* Servers that do not say that connections see each other's writes may take only one. */
-static void open_more_links(struct nbdio *io, struct nbd_handle *handle, const char *uri)
+static void open_more_links(struct nbdio *io, struct nbd_handle *handle, const char *uri,
+			    const struct remote_options *options)
 {
 	struct nbdlink *link;
 
 	if (nbd.can_multi_conn(handle) <= 0)
 		return;
-	while (io->nlinks < LINKS_MAX && (link = nbdlink_open_more(uri)))
+	while (io->nlinks < LINKS_MAX && (link = nbdlink_open_more(io->links[0], uri, options)))
 		io->links[io->nlinks++] = link;
 }
 
 static void offer(struct nbdio *io, struct nbd_handle *handle, bool writing, struct vhdx_io *ret_io)
 {
 	bool can_zero = writing && nbd.can_zero(handle) > 0;
+	bool can_flush = writing && nbd.can_flush(handle) > 0;
 	bool can_tell = nbd.can_meta_context(handle, LIBNBD_CONTEXT_BASE_ALLOCATION) > 0;
 
 	*ret_io = (struct vhdx_io){
@@ -301,45 +316,51 @@ static void offer(struct nbdio *io, struct nbd_handle *handle, bool writing, str
 		.opaque = io,
 		.preadv = nbdio_preadv,
 		.pwritev = writing ? nbdio_pwritev : NULL,
-		.flush = writing && nbd.can_flush(handle) > 0 ? nbdio_flush : NULL,
+		.flush = can_flush ? nbdio_flush : NULL,
 		.get_size = nbdio_get_size,
 		.punch = can_zero ? nbdio_punch : NULL,
 		.zero = can_zero ? nbdio_zero : NULL,
 		.next_data = can_tell ? nbdio_next_data : NULL,
 		.close = nbdio_close,
 	};
+	io->forces_unit_access = writing && !can_flush && nbd.can_fua(handle) > 0;
+	if (io->forces_unit_access)
+		ret_io->flush = nbdio_flush_nothing;
 }
 
 /* @io has its first connection. */
-static int open_io(struct nbdio *io, const char *uri, bool writing, struct vhdx_io *ret_io)
+static int open_io(struct nbdio *io, const char *uri, bool writing,
+		   const struct remote_options *options, struct vhdx_io *ret_io,
+		   struct remote_error *ret_error)
 {
 	struct nbd_handle *handle = nbdlink_handle(io->links[0]);
-	int status = take_sizes(io, handle, uri);
+	int ret = take_sizes(io, handle, ret_error);
 
-	if (!status && writing)
-		status = check_writable(handle, uri);
-	if (status)
-		return status;
+	if (!ret && writing)
+		ret = check_writable(handle, ret_error);
+	if (ret)
+		return ret;
 	if (!nbdmap_init(&io->map, io->links[0], io->size, io->block))
-		return report_errno(uri, "cannot be opened", ENOMEM);
-	open_more_links(io, handle, uri);
+		return remote_fail(ret_error, ENOMEM, "cannot be opened: no memory");
+	open_more_links(io, handle, uri, options);
 	offer(io, handle, writing, ret_io);
-	return STATUS_DONE;
+	return 0;
 }
 
-int nbdio_open(const char *uri, bool writing, struct vhdx_io *ret_io)
+int nbdio_open(const char *uri, bool writing, const struct remote_options *options,
+	       struct vhdx_io *ret_io, struct remote_error *ret_error)
 {
 	struct nbdio *io = calloc(1, sizeof(*io));
 
 	if (!io)
-		return report_errno(uri, "cannot be opened", ENOMEM);
+		return remote_fail(ret_error, ENOMEM, "cannot be opened: no memory");
 	pthread_mutex_init(&io->partial, NULL);
-	int status = nbdlink_open(uri, &io->links[0]);
+	int ret = nbdlink_open(uri, options, &io->links[0], ret_error);
 
-	io->nlinks = !status;
-	if (!status)
-		status = open_io(io, uri, writing, ret_io);
-	if (status)
+	io->nlinks = !ret;
+	if (!ret)
+		ret = open_io(io, uri, writing, options, ret_io, ret_error);
+	if (ret)
 		nbdio_close(io);
-	return status;
+	return ret;
 }

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/* Which kind of storage a name means, and what is said when it cannot be had. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "cleanup.h"
+#include "nbd.h"
+#include "remote.h"
+
+static const struct {
+	const char *prefix;
+	enum remote_kind kind;
+} schemes[] = {
+	{"nbd://", REMOTE_NBD},	      {"nbds://", REMOTE_NBD},	    {"nbd+unix://", REMOTE_NBD},
+	{"nbds+unix://", REMOTE_NBD}, {"nbd+vsock://", REMOTE_NBD}, {"nbds+vsock://", REMOTE_NBD},
+};
+
+int remote_fail(struct remote_error *ret_error, int errnum, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(ret_error->text, sizeof(ret_error->text), format, arguments);
+	va_end(arguments);
+	return -errnum;
+}
+
+enum remote_kind remote_kind(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(schemes); i++)
+		if (!strncasecmp(name, schemes[i].prefix, strlen(schemes[i].prefix)))
+			return schemes[i].kind;
+	return REMOTE_NONE;
+}
+
+static const struct remote_options defaults;
+
+int remote_open(const char *name, bool writing, const struct remote_options *options,
+		struct vhdx_io *ret_io, struct remote_error *ret_error)
+{
+	if (!options)
+		options = &defaults;
+	switch (remote_kind(name)) {
+	case REMOTE_NBD:
+		return nbdio_open(name, writing, options, ret_io, ret_error);
+	case REMOTE_NONE:
+	default:
+		return remote_fail(ret_error, EINVAL, "is no address of storage");
+	}
+}
