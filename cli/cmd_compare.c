@@ -109,13 +109,13 @@ const struct verb verb_compare = {
 	.summary = "Compare two disks' contents as a guest sees them",
 	.operands = "A B",
 	.options = rows,
-	.groups = OPTIONS_CHAIN | OPTIONS_TIMEOUT | OPTIONS_JSON | OPTIONS_PROGRESS,
+	.groups = OPTIONS_CHAIN | OPTIONS_CEPH | OPTIONS_JSON | OPTIONS_PROGRESS,
 	.min_operands = 2,
 	.max_operands = 2,
 	.failed_status = STATUS_TROUBLE,
 	.details =
-		"A and B are files, block devices, NBD exports (nbd://HOST/EXPORT, ...) or '-'.\n"
-		"Zeros at the longer one's end make no difference. Exit status: 0 the same, 1 they\n"
-		"differ, 2 or more trouble.",
+		"A and B are files, block devices, NBD exports (nbd://HOST/EXPORT, ...), Ceph RBD\n"
+		"images (rbd:POOL/[NAMESPACE/]IMAGE[@SNAP]) or '-'. Zeros at the longer one's end make\n"
+		"no difference. Exit status: 0 the same, 1 they differ, 2 or more trouble.",
 	.run = run,
 };

@@ -120,10 +120,26 @@ static int copy(struct convert *convert, const struct source *source,
 	if (result == -EEXIST)
 		return report_error(destination->name, "exists already (--force replaces it)");
 	if (!result)
-		return STATUS_DONE;
+		return destination_finish(destination);
 	bool only_source_is_stream = source->view.use_fd && !destination->view.use_fd;
 
 	return report_failure(only_source_is_stream ? source->name : destination->name);
+}
+
+static int copy_to(struct convert *convert, const struct source *source, const char *name,
+		   const struct options *options)
+{
+	auto_destination struct destination destination = {0};
+	int status = destination_open(&destination, name, convert->to,
+				      convert->image.flags & VHDX_CREATE_FORCE,
+				      &options->chain.remote);
+
+	if (status)
+		return status;
+	if (convert->for_vhdx && destination.view.format != VHDX_FORMAT_VHDX)
+		return report_error(destination.name,
+				    "type, block, log and sector sizes are for VHDX, not raw");
+	return copy(convert, source, &destination, options);
 }
 
 static int run(int argc, char **argv)
@@ -134,7 +150,6 @@ static int run(int argc, char **argv)
 	};
 	auto_options struct options options;
 	auto_source struct source source = {0};
-	auto_destination struct destination destination = {0};
 
 	if (!options_parse(&options, &verb_convert, argc, argv, take_option, &convert))
 		return options.status;
@@ -142,15 +157,7 @@ static int run(int argc, char **argv)
 		return report_error(NULL, "a differencing disk is made by 'vhdx create --parent'");
 	int status = source_open(&source, options.operands[0], convert.from, &options.chain);
 
-	if (!status)
-		status = destination_open(&destination, options.operands[1], convert.to,
-					  &options.chain.remote);
-	if (status)
-		return status;
-	if (convert.for_vhdx && destination.view.format != VHDX_FORMAT_VHDX)
-		return report_error(destination.name,
-				    "type, block, log and sector sizes are for VHDX, not raw");
-	return copy(&convert, &source, &destination, &options);
+	return status ? status : copy_to(&convert, &source, options.operands[1], &options);
 }
 
 const struct verb verb_convert = {
@@ -158,13 +165,14 @@ const struct verb verb_convert = {
 	.summary = "Copy a disk's contents between VHDX and raw",
 	.operands = "SRC DST",
 	.options = rows,
-	.groups = OPTIONS_CHAIN | OPTIONS_TIMEOUT | OPTIONS_PROGRESS,
+	.groups = OPTIONS_CHAIN | OPTIONS_CEPH | OPTIONS_PROGRESS,
 	.min_operands = 2,
 	.max_operands = 2,
 	.failed_status = STATUS_FAILED,
 	.details =
 		"SRC and DST are files, block devices, NBD exports (nbd://HOST/EXPORT, nbds://...,\n"
-		"nbd+unix:///EXPORT?socket=PATH) or '-', standard input or output. A child is read through\n"
-		"its chain. A new DST appears whole or not at all; a device or an export is overwritten.",
+		"nbd+unix:///EXPORT?socket=PATH), Ceph RBD images (rbd:POOL/[NAMESPACE/]IMAGE[@SNAP])\n"
+		"or '-', standard input or output. A child is read through its chain. A new DST appears\n"
+		"whole or not at all, and so does an RBD image; a device or an export is overwritten.",
 	.run = run,
 };

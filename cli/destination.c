@@ -61,17 +61,31 @@ static int open_stdout(struct destination *destination)
 	return check_stream(destination);
 }
 
-/* The export must be there; it is overwritten, as a device is. Whoever opens an image relies on what was flushed. */
-static int open_remote(struct destination *destination, const struct remote_options *options)
+/* An export must be there, and is overwritten, as a device is. Whoever opens an image relies on what was flushed. */
+static int open_there(struct destination *destination, const struct remote_options *options,
+		      struct remote_error *ret_error)
 {
+	return (destination->view.format == VHDX_FORMAT_VHDX ? remote_open_image : remote_open)(
+		destination->name, true, options, &destination->remote, ret_error);
+}
+
+static int open_remote(struct destination *destination, bool replace,
+		       const struct remote_options *options)
+{
+	const char *name = destination->name;
+	bool is_new = remote_kind(name) == REMOTE_RBD;
 	struct remote_error error;
-	int ret = (destination->view.format == VHDX_FORMAT_VHDX ? remote_open_image : remote_open)(
-		destination->name, true, options, &destination->remote, &error);
+
+	if (is_new && destination->view.format == VHDX_FORMAT_VHDX)
+		return report_error(name, "a VHDX cannot be written here (expected -O raw)");
+	int ret = is_new ? remote_target_begin(name, replace, options, &destination->target,
+					       &destination->remote, &error)
+			 : open_there(destination, options, &error);
 
 	if (ret)
-		return report_error(destination->name, "%s", error.text);
+		return report_error(name, "%s", error.text);
 	destination->view.io = &destination->remote;
-	destination->view.name = destination->name;
+	destination->view.name = name;
 	return STATUS_DONE;
 }
 
@@ -85,7 +99,7 @@ static enum vhdx_format choose_format(const char *name, enum format_choice forma
 }
 
 int destination_open(struct destination *destination, const char *name, enum format_choice format,
-		     const struct remote_options *remote)
+		     bool replace, const struct remote_options *remote)
 {
 	struct stat st;
 
@@ -96,7 +110,7 @@ int destination_open(struct destination *destination, const char *name, enum for
 	if (!strcmp(name, "-"))
 		return open_stdout(destination);
 	if (remote_kind(name))
-		return open_remote(destination, remote);
+		return open_remote(destination, replace, remote);
 	if (!stat(name, &st))
 		return open_existing(destination, &st);
 	if (errno != ENOENT)
@@ -105,8 +119,20 @@ int destination_open(struct destination *destination, const char *name, enum for
 	return STATUS_DONE;
 }
 
+int destination_finish(struct destination *destination)
+{
+	struct remote_target *target = destination->target;
+	struct remote_error error;
+
+	destination->target = NULL;
+	if (target && remote_target_finish(target, &error))
+		return report_error(destination->name, "%s", error.text);
+	return STATUS_DONE;
+}
+
 void destination_close(struct destination *destination)
 {
+	remote_target_abandon(destination->target);
 	if (destination->remote.close)
 		destination->remote.close(destination->remote.opaque);
 	if (destination->opened_fd)

@@ -14,12 +14,19 @@ struct destination {
 	const char *name;
 	struct vhdx_destination view; /* for the library; its create is the caller's to set */
 	struct vhdx_io remote;	      /* view.io of remote storage */
+	struct remote_target *target; /* what remote is of, when it is new */
 	bool opened_fd;		      /* view.fd is ours to close */
 };
 
-/* Takes the operand @name for what to write to. Returns STATUS_DONE, or the exit status, with the error reported. */
+/*
+ * Takes the operand @name for what to write to. @replace: of remote storage, what is there already. Returns
+ * STATUS_DONE, or the exit status, with the error reported.
+ */
 int destination_open(struct destination *destination, const char *name, enum format_choice format,
-		     const struct remote_options *remote);
+		     bool replace, const struct remote_options *remote);
+
+/* Gives new remote storage, which is complete, its name. Returns as destination_open. */
+int destination_finish(struct destination *destination);
 
 void destination_close(struct destination *destination);
 

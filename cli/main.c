@@ -10,6 +10,7 @@
 
 #include "cleanup.h"
 #include "interrupt.h"
+#include "remote.h"
 #include "report.h"
 #include "verb.h"
 
@@ -151,5 +152,7 @@ int main(int argc, char **argv)
 
 	report_end();
 	interrupt_resume();
+	if (remote_hangs())
+		_exit(status);
 	return status;
 }

@@ -29,6 +29,8 @@ enum {
 	OPTION_NO_HOLES,
 	OPTION_NO_LOCK,
 	OPTION_JSON,
+	OPTION_CEPH_CONF,
+	OPTION_CEPH_ID,
 	OPTION_TIMEOUT,
 };
 
@@ -67,8 +69,12 @@ static const struct option_row json_rows[] = {
 	{0, NULL, NULL, NULL},
 };
 
-static const struct option_row timeout_rows[] = {
-	{OPTION_TIMEOUT, "timeout", "SECONDS", "how long a server may be silent (default 60)"},
+static const struct option_row ceph_rows[] = {
+	{OPTION_CEPH_CONF, "ceph-conf", "FILE",
+	 "Ceph's configuration (default: CEPH_CONF, else Ceph's)"},
+	{OPTION_CEPH_ID, "ceph-id", "ID", "who to be there: client.ID (default: admin)"},
+	{OPTION_TIMEOUT, "timeout", "SECONDS",
+	 "how long a server or cluster may be silent (default 60)"},
 	{0, NULL, NULL, NULL},
 };
 
@@ -110,7 +116,7 @@ static void prepare(struct parser *parser, const struct verb *verb)
 	add_rows(parser, verb->groups & OPTIONS_WRITABLE ? writable_rows : NULL);
 	add_rows(parser, verb->groups & OPTIONS_CHAIN ? chain_rows : NULL);
 	add_rows(parser, verb->groups & OPTIONS_WRITE ? write_rows : NULL);
-	add_rows(parser, verb->groups & OPTIONS_TIMEOUT ? timeout_rows : NULL);
+	add_rows(parser, verb->groups & OPTIONS_CEPH ? ceph_rows : NULL);
 	add_rows(parser, verb->groups & OPTIONS_JSON ? json_rows : NULL);
 	add_rows(parser, verb->groups & OPTIONS_PROGRESS ? progress_rows : NULL);
 	add_rows(parser, help_rows);
@@ -181,6 +187,25 @@ static bool take_progress(struct options *options, const char *value)
 	return true;
 }
 
+/* As take_shared. */
+static bool take_ceph(struct remote_options *remote, int id, const char *value, bool *ret_failed)
+{
+	switch (id) {
+	case OPTION_CEPH_CONF:
+		remote->ceph_conf = value;
+		return true;
+	case OPTION_CEPH_ID:
+		remote->ceph_id = value;
+		return true;
+	case OPTION_TIMEOUT:
+		*ret_failed = !parse_number("timeout in seconds", value, 1, TIMEOUT_MAX,
+					    &remote->timeout_s);
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* Takes an option of a shared group; false, with @ret_failed unset, when @id is the verb's own. */
 static bool take_shared(struct options *options, const struct verb *verb, int id, const char *value,
 			bool *ret_failed)
@@ -213,10 +238,6 @@ static bool take_shared(struct options *options, const struct verb *verb, int id
 	case OPTION_NO_LOCK:
 		chain->write_flags |= VHDX_OPEN_NO_LOCK;
 		return true;
-	case OPTION_TIMEOUT:
-		*ret_failed = !parse_number("timeout in seconds", value, 1, TIMEOUT_MAX,
-					    &chain->remote.timeout_s);
-		return true;
 	case 'w':
 		if (!(verb->groups & OPTIONS_WRITABLE))
 			return false;
@@ -234,7 +255,7 @@ static bool take_shared(struct options *options, const struct verb *verb, int id
 		options->quiet = true;
 		return true;
 	default:
-		return false;
+		return take_ceph(&options->chain.remote, id, value, ret_failed);
 	}
 }
 

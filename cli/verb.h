@@ -9,7 +9,7 @@
 #define OPTIONS_JSON	 0x4u  /* --json */
 #define OPTIONS_WRITE	 0x8u  /* how a file is written that is there */
 #define OPTIONS_WRITABLE 0x10u /* -w: without it, the file is only read */
-#define OPTIONS_TIMEOUT	 0x40u /* how long to wait for a server */
+#define OPTIONS_CEPH	 0x40u /* which Ceph cluster, and how long to wait for that, or for a server */
 #define OPTIONS_NEGATIVE 0x20u /* none: -1G is the last operand, not an option */
 
 /* An option's letter, or a number from here on when it has none. */

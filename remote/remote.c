@@ -8,6 +8,9 @@
 
 #include "cleanup.h"
 #include "nbd.h"
+#include "patience.h"
+#include "rbd.h"
+#include "rbdtarget.h"
 #include "remote.h"
 
 static const struct {
@@ -16,6 +19,7 @@ static const struct {
 } schemes[] = {
 	{"nbd://", REMOTE_NBD},	      {"nbds://", REMOTE_NBD},	    {"nbd+unix://", REMOTE_NBD},
 	{"nbds+unix://", REMOTE_NBD}, {"nbd+vsock://", REMOTE_NBD}, {"nbds+vsock://", REMOTE_NBD},
+	{"rbd:", REMOTE_RBD},
 };
 
 int remote_fail(struct remote_error *ret_error, int errnum, const char *format, ...)
@@ -46,8 +50,39 @@ int remote_open(const char *name, bool writing, const struct remote_options *opt
 	switch (remote_kind(name)) {
 	case REMOTE_NBD:
 		return nbdio_open(name, writing, options, ret_io, ret_error);
+	case REMOTE_RBD:
+		return rbdio_open(name, writing, options, ret_io, ret_error);
 	case REMOTE_NONE:
 	default:
 		return remote_fail(ret_error, EINVAL, "is no address of storage");
 	}
+}
+
+/* Of what is an RBD image; the rest of the target's functions are where that is. */
+int remote_target_begin(const char *name, bool replace, const struct remote_options *options,
+			struct remote_target **ret_target, struct vhdx_io *ret_io,
+			struct remote_error *ret_error)
+{
+	if (remote_kind(name) != REMOTE_RBD)
+		return remote_fail(ret_error, EINVAL, "nothing new can be made there");
+	return rbdtarget_begin(name, replace, options ? options : &defaults, ret_target, ret_io,
+			       ret_error);
+}
+
+int remote_get_note(const char *name, const char *key, const struct remote_options *options,
+		    char *buf, size_t size, struct remote_error *ret_error)
+{
+	if (remote_kind(name) != REMOTE_RBD)
+		return remote_fail(ret_error, ENOENT, "can have no notes");
+	return rbdio_get_note(name, key, options ? options : &defaults, buf, size, ret_error);
+}
+
+unsigned remote_silence(void)
+{
+	return patience_silence();
+}
+
+bool remote_hangs(void)
+{
+	return patience_was_lost();
 }

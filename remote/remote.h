@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Storage that is reached by a name with a scheme, as a struct vhdx_io: an NBD export. */
+/* Storage that is reached by a name with a scheme, as a struct vhdx_io: an NBD export, a Ceph RBD image. */
 #ifndef REMOTE_REMOTE_H
 #define REMOTE_REMOTE_H
 
@@ -7,7 +7,7 @@
 
 #include <vhdx.h>
 
-/* How long a server may be silent, in seconds, where nothing else is said. */
+/* How long a server or cluster may be silent, in seconds, where nothing else is said. */
 #define REMOTE_TIMEOUT 60
 
 /* How many threads keep a server busy: each waits for its own requests. */
@@ -16,10 +16,13 @@
 enum remote_kind {
 	REMOTE_NONE = 0, /* the name of a file */
 	REMOTE_NBD,
+	REMOTE_RBD,
 };
 
 struct remote_options {
-	unsigned timeout_s; /* how long a server may be silent; 0: REMOTE_TIMEOUT */
+	const char *ceph_conf; /* NULL: CEPH_CONF in the environment, else where librados looks */
+	const char *ceph_id;   /* NULL: librados's default */
+	unsigned timeout_s;    /* how long a server or cluster may be silent; 0: REMOTE_TIMEOUT */
 	int (*stopped)(
 		void); /* does the user want an end? Then requests fail with -ECANCELED; may be NULL */
 };
@@ -42,5 +45,43 @@ enum remote_kind remote_kind(const char *name);
  */
 int remote_open(const char *name, bool writing, const struct remote_options *options,
 		struct vhdx_io *ret_io, struct remote_error *ret_error);
+
+/*
+ * Something new, made under another name until it is whole: so far an RBD image. remote_target_finish or
+ * remote_target_abandon ends it.
+ */
+struct remote_target;
+
+/*
+ * Begins the target that @name means: ret_io is empty storage that grows, and is not closed. With @replace one
+ * that is there is replaced in the end, else it is refused with -EEXIST; -EBUSY when somebody uses it, or makes
+ * it now. Returns 0, or a negative errno with @ret_error set.
+ */
+int remote_target_begin(const char *name, bool replace, const struct remote_options *options,
+			struct remote_target **ret_target, struct vhdx_io *ret_io,
+			struct remote_error *ret_error);
+
+/* Leaves a note in what is being made, which stays with it. */
+int remote_target_set_note(struct remote_target *target, const char *key, const char *value,
+			   struct remote_error *ret_error);
+
+/* Gives what was made and flushed its name. The target is gone, and after a failure what was made too. */
+int remote_target_finish(struct remote_target *target, struct remote_error *ret_error);
+
+/* Removes what is half made, where the storage answers. NULL is allowed. */
+void remote_target_abandon(struct remote_target *target);
+
+/*
+ * Reads the note @key of what @name means into @buf. -ENOENT: there is no such note, or nothing that could have one; -ERANGE:
+ * it has no room in @size bytes with its ending zero.
+ */
+int remote_get_note(const char *name, const char *key, const struct remote_options *options,
+		    char *buf, size_t size, struct remote_error *ret_error);
+
+/* Was a request given up that may still hang? Then the process must end without waiting for its threads. */
+bool remote_hangs(void);
+
+/* The seconds without an answer after which a request was given up last; 0: none was. */
+unsigned remote_silence(void);
 
 #endif

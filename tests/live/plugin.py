@@ -288,4 +288,18 @@ def _(folder):
     assert server.says("served read-only").startswith("nbdkit: "), server.log()
 
 
+LEAVE = """
+import _ctypes, os, sys
+handle = _ctypes.dlopen(sys.argv[1], os.RTLD_LAZY)
+_ctypes.dlclose(handle)
+with open("/proc/self/maps", encoding="utf-8") as maps:
+    sys.exit(not any(os.path.realpath(sys.argv[1]) in line for line in maps))
+"""
+
+
+@tap.case("the plugin stays in memory when it is unloaded, for what hangs may come back to it", served)
+def _(_):
+    command.run([sys.executable, "-c", LEAVE, PLUGIN])
+
+
 tap.main()
