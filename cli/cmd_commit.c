@@ -8,6 +8,9 @@
 #include <unistd.h>
 
 #include "disk.h"
+#include "lineage.h"
+
+#include "disk.h"
 #include "options.h"
 #include "progress.h"
 #include "report.h"
@@ -70,34 +73,6 @@ static void layers_free(struct layers *layers)
 
 #define auto_layers __attribute__((cleanup(layers_free)))
 
-static const char *path_of(const struct vhdx *disk)
-{
-	struct vhdx_info info = {.size = sizeof(info)};
-
-	vhdx_get_info(disk, &info);
-	return info.path;
-}
-
-static bool is_same_file(const struct stat *a, const struct stat *b)
-{
-	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
-}
-
-/* How far the ancestor is from the child; 0: it is none. */
-static unsigned depth_of(struct vhdx *child, const struct stat *ancestor)
-{
-	unsigned depth = 1;
-
-	for (struct vhdx *disk = vhdx_get_parent(child); disk; disk = vhdx_get_parent(disk)) {
-		struct stat st;
-
-		if (!stat(path_of(disk), &st) && is_same_file(&st, ancestor))
-			return depth;
-		depth++;
-	}
-	return 0;
-}
-
 /* How many parents of the child the merge concerns. */
 static int find_depth(const char *child, const struct commit *commit, const struct options *options,
 		      unsigned *ret_depth)
@@ -114,9 +89,13 @@ static int find_depth(const char *child, const struct commit *commit, const stru
 	how.warning = NULL; /* it is opened again */
 	if (vhdx_open(child, &how, &disk))
 		return report_failure(child);
-	*ret_depth = depth_of(disk, &ancestor);
+	int depth = lineage_find(disk, &ancestor);
+
 	vhdx_close(disk);
-	return *ret_depth ? STATUS_DONE : report_error(commit->into, "is no ancestor of %s", child);
+	if (depth <= 0)
+		return report_error(commit->into, "is no ancestor of %s", child);
+	*ret_depth = (unsigned)depth;
+	return STATUS_DONE;
 }
 
 static int open_chain(const char *child, const struct options *options, unsigned depth,
@@ -151,7 +130,7 @@ static int note_layers(struct vhdx *disk, unsigned depth, struct layers *layers,
 	if (!layers->list)
 		return report_error(NULL, "out of memory");
 	for (unsigned i = 0; i < depth && !status; i++) {
-		status = note_layer(layers, path_of(disk));
+		status = note_layer(layers, lineage_path(disk));
 		disk = vhdx_get_parent(disk);
 	}
 	*ret_ancestor = disk;
@@ -175,7 +154,7 @@ static int merge(struct vhdx *disk, struct vhdx *ancestor, const struct commit *
 	int result = vhdx_commit(disk, &how);
 
 	progress_end(&progress, !result);
-	return result ? report_failure(path_of(disk)) : STATUS_DONE;
+	return result ? report_failure(lineage_path(disk)) : STATUS_DONE;
 }
 
 /* Only what is still the file that was merged. */
@@ -185,7 +164,7 @@ static int remove_layers(const struct layers *layers)
 		const struct layer *layer = &layers->list[i];
 		struct stat st;
 
-		if (lstat(layer->path, &st) || !is_same_file(&st, &layer->file))
+		if (lstat(layer->path, &st) || !lineage_is_same_file(&st, &layer->file))
 			return report_error(
 				layer->path,
 				"is not the file any more that was merged: not removed");
@@ -208,7 +187,7 @@ static int run_chain(const char *child, unsigned depth, const struct commit *com
 		return status;
 	status = note_layers(disk, depth, &layers, &ancestor);
 	if (!status)
-		into = strdup(path_of(ancestor));
+		into = strdup(lineage_path(ancestor));
 	if (!status)
 		status = merge(disk, ancestor, commit, options);
 	status = report_close(disk, child, status);

@@ -11,6 +11,7 @@
 #include "draw.h"
 #include "json.h"
 #include "layout.h"
+#include "lineage.h"
 #include "names.h"
 #include "options.h"
 #include "page.h"
@@ -238,19 +239,11 @@ static bool take_option(void *opaque, int id, const char *value)
 	}
 }
 
-/* A file of the chain must not be replaced by its picture. */
 static bool is_in_chain(struct vhdx *disk, const char *path)
 {
-	struct vhdx_info info = {.size = sizeof(info)};
-	struct stat st, layer;
+	struct stat st;
 
-	if (!strcmp(path, "-") || stat(path, &st))
-		return false;
-	for (; disk; disk = vhdx_get_parent(disk))
-		if (!vhdx_get_info(disk, &info) && info.path && !stat(info.path, &layer) &&
-		    layer.st_dev == st.st_dev && layer.st_ino == st.st_ino)
-			return true;
-	return false;
+	return strcmp(path, "-") && !stat(path, &st) && lineage_find(disk, &st) >= 0;
 }
 
 static int draw_part(struct vhdx *disk, const struct layout *layout, const char *name,
