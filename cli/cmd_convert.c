@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* vhdx convert: copies a disk's contents into another format, file or device. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "destination.h"
+#include "done.h"
 #include "names.h"
 #include "numbers.h"
 #include "options.h"
@@ -11,6 +13,7 @@
 #include "remote.h"
 #include "report.h"
 #include "source.h"
+#include "text.h"
 
 #define THREADS_MAX 64
 
@@ -25,6 +28,7 @@ enum {
 	OPTION_NO_SYNC,
 	OPTION_NO_HOLES,
 	OPTION_FORCE,
+	OPTION_SKIP_DONE,
 };
 
 static const struct option_row rows[] = {
@@ -42,6 +46,8 @@ static const struct option_row rows[] = {
 	{OPTION_NO_SYNC, "no-sync", NULL, "do not wait until DST is durable"},
 	{OPTION_NO_HOLES, "no-holes", NULL, "never make DST sparse: for Windows hosts"},
 	{OPTION_FORCE, "force", NULL, "replace DST if it exists"},
+	{OPTION_SKIP_DONE, "skip-done", NULL,
+	 "do nothing where DST is a complete copy; record it in DST.done"},
 	{0, NULL, NULL, NULL},
 };
 
@@ -50,7 +56,9 @@ struct convert {
 	struct vhdx_convert_options how;
 	enum format_choice from;
 	enum format_choice to;
-	bool for_vhdx; /* an option was given that means nothing for raw */
+	bool skip_done;
+	const struct done *done; /* of the copy, where it is to be recorded */
+	bool for_vhdx;		 /* an option was given that means nothing for raw */
 };
 
 /* The options that shape a new VHDX. */
@@ -98,6 +106,9 @@ static bool take_option(void *opaque, int id, const char *value)
 	case OPTION_FORCE:
 		convert->image.flags |= VHDX_CREATE_FORCE;
 		return true;
+	case OPTION_SKIP_DONE:
+		convert->skip_done = true;
+		return true;
 	default:
 		return take_image_option(convert, id, value);
 	}
@@ -119,8 +130,11 @@ static int copy(struct convert *convert, const struct source *source,
 	progress_end(&progress, !result);
 	if (result == -EEXIST)
 		return report_error(destination->name, "exists already (--force replaces it)");
-	if (!result)
-		return destination_finish(destination);
+	if (!result) {
+		int status = convert->done ? done_note(convert->done, destination) : STATUS_DONE;
+
+		return status ? status : destination_finish(destination);
+	}
 	bool only_source_is_stream = source->view.use_fd && !destination->view.use_fd;
 
 	return report_failure(only_source_is_stream ? source->name : destination->name);
@@ -142,6 +156,53 @@ static int copy_to(struct convert *convert, const struct source *source, const c
 	return copy(convert, source, &destination, options);
 }
 
+/* All that a run with --skip-done has to say of a copy that it found. */
+static int say_complete(const struct source *source, const char *name,
+			const struct options *options)
+{
+	if (options->quiet)
+		return STATUS_DONE;
+	text_write(stdout, name);
+	fputs(" is a complete copy of ", stdout);
+	text_write(stdout, source->name);
+	puts(" already.");
+	return STATUS_DONE;
+}
+
+/* Copies what is no complete copy yet. What was made of older contents, and not changed since, is replaced. */
+static int copy_once(struct convert *convert, const struct source *source, const char *name,
+		     const struct options *options)
+{
+	enum done_state state = DONE_NOT_THERE;
+	struct done done;
+	int status =
+		done_begin(&done, source, name, destination_format(name, convert->to), options);
+
+	if (!status)
+		status = done_look(&done, &state);
+	if (!status && state == DONE_UNKNOWN && !(convert->image.flags & VHDX_CREATE_FORCE))
+		status = done_compare(&done, options, &state);
+	if (status)
+		return status;
+	if (state == DONE_COMPLETE)
+		return say_complete(source, name, options);
+	if (state == DONE_OUTDATED)
+		convert->image.flags |= VHDX_CREATE_FORCE;
+	convert->done = &done;
+	status = copy_to(convert, source, name, options);
+	return status ? status : done_record(&done);
+}
+
+static int check_options(const struct convert *convert)
+{
+	if (convert->image.type == VHDX_DIFFERENCING)
+		return report_error(NULL, "a differencing disk is made by 'vhdx create --parent'");
+	if (convert->skip_done && convert->image.flags & VHDX_CREATE_NO_SYNC)
+		return report_error(NULL,
+				    "--skip-done records what is durable (leave out --no-sync)");
+	return STATUS_DONE;
+}
+
 static int run(int argc, char **argv)
 {
 	struct convert convert = {
@@ -153,11 +214,14 @@ static int run(int argc, char **argv)
 
 	if (!options_parse(&options, &verb_convert, argc, argv, take_option, &convert))
 		return options.status;
-	if (convert.image.type == VHDX_DIFFERENCING)
-		return report_error(NULL, "a differencing disk is made by 'vhdx create --parent'");
-	int status = source_open(&source, options.operands[0], convert.from, &options.chain);
+	int status = check_options(&convert);
 
-	return status ? status : copy_to(&convert, &source, options.operands[1], &options);
+	if (!status)
+		status = source_open(&source, options.operands[0], convert.from, &options.chain);
+	if (status)
+		return status;
+	return (convert.skip_done ? copy_once : copy_to)(&convert, &source, options.operands[1],
+							 &options);
 }
 
 const struct verb verb_convert = {
@@ -173,6 +237,7 @@ const struct verb verb_convert = {
 		"SRC and DST are files, block devices, NBD exports (nbd://HOST/EXPORT, nbds://...,\n"
 		"nbd+unix:///EXPORT?socket=PATH), Ceph RBD images (rbd:POOL/[NAMESPACE/]IMAGE[@SNAP])\n"
 		"or '-', standard input or output. A child is read through its chain. A new DST appears\n"
-		"whole or not at all, and so does an RBD image; a device or an export is overwritten.",
+		"whole or not at all, and so does an RBD image; a device or an export is overwritten.\n"
+		"With --skip-done, a run that died is run again: what is complete is left as it is.",
 	.run = run,
 };

@@ -90,7 +90,7 @@ static int open_remote(struct destination *destination, bool replace,
 }
 
 /* An export named as an image shows what is in the image. */
-static enum vhdx_format choose_format(const char *name, enum format_choice format)
+enum vhdx_format destination_format(const char *name, enum format_choice format)
 {
 	if (format == FORMAT_AUTO)
 		return format_is_vhdx_name(name) && !remote_kind(name) ? VHDX_FORMAT_VHDX
@@ -105,7 +105,8 @@ int destination_open(struct destination *destination, const char *name, enum for
 
 	*destination = (struct destination){
 		.name = name,
-		.view = {.size = sizeof(destination->view), .format = choose_format(name, format)},
+		.view = {.size = sizeof(destination->view),
+			 .format = destination_format(name, format)},
 	};
 	if (!strcmp(name, "-"))
 		return open_stdout(destination);

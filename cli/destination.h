@@ -18,6 +18,9 @@ struct destination {
 	bool opened_fd;		      /* view.fd is ours to close */
 };
 
+/* What is written under @name when the user says @format. */
+enum vhdx_format destination_format(const char *name, enum format_choice format);
+
 /*
  * Takes the operand @name for what to write to. @replace: of remote storage, what is there already. Returns
  * STATUS_DONE, or the exit status, with the error reported.

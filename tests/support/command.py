@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: MIT
 """Runs the command under test and other programs, and says what is wrong with their answers."""
 import concurrent.futures
+import contextlib
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import time
 import unicodedata
 
 import tap
@@ -72,6 +74,38 @@ def killed_at(call, number, argv, folder, signal_name="KILL", **more):
     """Runs a program that gets a signal when it is about to make its @call of that @number."""
     return traced(os.path.join(folder, "trace"),
                   ["-e", f"trace={call}", "-e", f"inject={call}:signal={signal_name}:when={number}"], argv, **more)
+
+
+@contextlib.contextmanager
+def stopped_at(call, argv, folder, reached):
+    """Within the block, the program stands still behind its first @call, which is when reached() says so. Yields
+    its Result, which is filled in after the block."""
+    program = [os.fspath(a) for a in argv]
+    trace = ["strace", "-D", "-f", "-o", os.path.join(folder, "trace"), "-e", f"trace={call}",
+             "-e", f"inject={call}:signal=STOP:when=1"]
+    env = {**os.environ, "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"}
+    process = start([*trace, *program], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    result = Result(program, None, "", "")
+    end = time.monotonic() + TIMEOUT
+
+    def wait():
+        time.sleep(0.01)
+        assert time.monotonic() < end, f"no end after {TIMEOUT} s: {result}"
+
+    try:
+        while not reached():
+            if process.poll() is not None:
+                raise tap.Skip(f"not stopped: {process.stderr.read().decode(errors='replace')}")
+            wait()
+        yield result
+        while process.poll() is None:
+            process.send_signal(signal.SIGCONT)
+            wait()
+        out, err = process.communicate()
+    finally:
+        process.kill()
+        process.wait()
+    result.status, result.out, result.err = process.returncode, out.decode(), err.decode()
 
 
 def vhdx(*args, **how):
