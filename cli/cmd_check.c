@@ -6,6 +6,7 @@
 #include "disk.h"
 #include "diagnosis.h"
 #include "findings.h"
+#include "foreign.h"
 #include "json.h"
 #include "options.h"
 #include "progress.h"
@@ -212,6 +213,14 @@ static int conclude(const struct vhdx_check_result *result)
 	return result->leaks ? STATUS_LEAKED : STATUS_CLEAN;
 }
 
+/* Of an image of another format there is nothing to say but what it is. */
+static bool is_other_format(const struct check *check)
+{
+	const struct foreign *foreign = check->foreign ? foreign_find(check->file) : NULL;
+
+	return foreign && !foreign->is_disk;
+}
+
 static int check_disk(struct check *check, struct vhdx *disk, const struct options *options)
 {
 	struct vhdx_check_result result = {.size = sizeof(result)};
@@ -233,7 +242,7 @@ static int check_disk(struct check *check, struct vhdx *disk, const struct optio
 	progress_end(&check->progress, !failed);
 	if (check->json)
 		finish_json(check, &result, failed);
-	if (!check->json && !check->quiet) {
+	if (!check->json && !check->quiet && !is_other_format(check)) {
 		if (!failed)
 			print_summary(check, &result);
 		print_kept(check);

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "foreign.h"
+
 #include "disk.h"
 #include "names.h"
 #include "numbers.h"
@@ -172,10 +174,15 @@ static int settle_type(struct create *create)
 static int settle_size(struct create *create, const struct options *options)
 {
 	if (options->noperands < 2 && !create->image.parent)
-		return report_error(options->operands[0], "the disk's size is missing");
+		return report_error(
+			options->operands[0],
+			"the disk's size is missing (expected one behind the file, as in 40G)");
 	if (options->noperands < 2)
 		return STATUS_DONE;
-	if (!parse_size("size", options->operands[1], &create->image.virtual_size))
+	if (is_size(options->operands[0]) && !is_size(options->operands[1]))
+		return report_error(NULL, "the size stands before the file (expected %s %s)",
+				    options->operands[1], options->operands[0]);
+	if (!parse_disk_size(options->operands[1], &create->image.virtual_size))
 		return STATUS_FAILED;
 	if (!create->image.virtual_size)
 		return report_error(NULL, "a disk cannot be empty");
@@ -211,6 +218,8 @@ static int create_image(struct create *create, const struct options *options)
 		return report_error(path, "exists already (--force replaces it)");
 	if (result)
 		return report_failure(path);
+	if (foreign_suffix(path))
+		report_warning(NULL, path, "holds a VHDX, whatever its name says (expected .vhdx)");
 	return options->quiet ? STATUS_DONE : print_made(path);
 }
 

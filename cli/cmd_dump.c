@@ -153,7 +153,7 @@ static struct vhdx_dump_visitor text_visitor(struct outline *outline)
 
 /* ---- the verb ---- */
 
-static bool parse_structure(const char *text, enum vhdx_structure *ret_structure)
+static bool find_structure(const char *text, enum vhdx_structure *ret_structure)
 {
 	static const char *const names[] = {
 		[VHDX_DUMP_HEADER] = "header",	   [VHDX_DUMP_REGION] = "region",
@@ -166,9 +166,21 @@ static bool parse_structure(const char *text, enum vhdx_structure *ret_structure
 			*ret_structure = (enum vhdx_structure)i;
 			return true;
 		}
-	report_error(NULL,
-		     "structure '%s' is unknown (expected header, region, metadata, log or bat)",
-		     text);
+	return false;
+}
+
+static bool parse_structure(char *const operands[2], enum vhdx_structure *ret_structure)
+{
+	if (find_structure(operands[0], ret_structure))
+		return true;
+	if (find_structure(operands[1], ret_structure))
+		report_error(NULL, "the file stands before the structure (expected %s %s)",
+			     operands[1], operands[0]);
+	else
+		report_error(
+			NULL,
+			"structure '%s' is unknown (expected header, region, metadata, log or bat)",
+			operands[0]);
 	return false;
 }
 
@@ -194,7 +206,7 @@ static int run(int argc, char **argv)
 
 	if (!options_parse(&options, &verb_dump, argc, argv, NULL, NULL))
 		return options.status;
-	if (!parse_structure(options.operands[0], &structure))
+	if (!parse_structure(options.operands, &structure))
 		return STATUS_FAILED;
 	struct vhdx_open_options how = chain_open_options(&options.chain, VHDX_OPEN_EXAMINE);
 	struct vhdx_dump_visitor visitor = options.json ? json_visitor(&json)

@@ -16,8 +16,10 @@ static int run(int argc, char **argv)
 
 	(void)argc;
 	if (!path)
-		return report_error(NULL, "the FUSE mount is not installed (expected %s)",
-				    MOUNT_INSTALLED);
+		return report_error(
+			NULL,
+			"the FUSE mount is not installed (expected %s, of the package vhdx-fuse)",
+			MOUNT_INSTALLED);
 	execv(path, argv);
 	return report_errno(path, "cannot be run", errno);
 }

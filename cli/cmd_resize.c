@@ -43,12 +43,17 @@ struct wanted_size {
 	uint64_t bytes;
 };
 
+static const char *skip_sign(const char *text)
+{
+	return text + (*text == '+' || *text == '-');
+}
+
 static bool parse_wanted(const char *text, struct wanted_size *ret_wanted)
 {
 	char sign = *text == '+' || *text == '-' ? *text : 0;
 
 	ret_wanted->sign = sign;
-	return parse_size("size", sign ? text + 1 : text, &ret_wanted->bytes);
+	return parse_disk_size(skip_sign(text), &ret_wanted->bytes);
 }
 
 /* Whatever is out of range is left to the library, which knows the range. */
@@ -185,6 +190,9 @@ static int run(int argc, char **argv)
 		return options.status;
 	const char *file = options.operands[0];
 
+	if (is_size(skip_sign(file)) && !is_size(skip_sign(options.operands[1])))
+		return report_error(NULL, "the size stands before the file (expected %s %s)",
+				    options.operands[1], file);
 	if (!parse_wanted(options.operands[1], &wanted))
 		return STATUS_FAILED;
 	struct vhdx_open_options open = chain_open_options(&options.chain, VHDX_OPEN_WRITE);

@@ -144,6 +144,20 @@ static bool add_parameters(struct words *words, const char *file, const struct o
 	return done;
 }
 
+/* Who sits before a terminal would see nothing happen. */
+static void print_place(const struct serve *serve)
+{
+	const char *address = serve->address ? serve->address : "localhost";
+	bool is_ipv6 = strchr(address, ':');
+
+	if (serve->socket)
+		printf("Serving at nbd+unix:///?socket=%s until Ctrl-C.\n", serve->socket);
+	else
+		printf("Serving at nbd://%s%s%s:%s until Ctrl-C.\n", is_ipv6 ? "[" : "", address,
+		       is_ipv6 ? "]" : "", serve->port ? serve->port : "10809");
+	fflush(stdout);
+}
+
 /* Does not return when it goes well: the process, its number and its signals are nbdkit's then. */
 static int run_nbdkit(const char *plugin, const struct options *options, const struct serve *serve)
 {
@@ -166,7 +180,13 @@ static int run_nbdkit(const char *plugin, const struct options *options, const s
 		return report_error(NULL, "out of memory");
 	for (size_t i = 1; i <= passed_on; i++)
 		add(&words, options->operands[i]);
+	if (!serve->command && isatty(STDOUT_FILENO))
+		print_place(serve);
 	execvp("nbdkit", words.list);
+	if (errno == ENOENT)
+		return report_error(
+			"nbdkit",
+			"is not installed (expected it in PATH; Debian's package nbdkit)");
 	return report_errno("nbdkit", "cannot be run", errno);
 }
 
@@ -192,8 +212,10 @@ static int run(int argc, char **argv)
 	int status = check_options(&serve, &options, passes_on);
 
 	if (!status && !plugin)
-		status = report_error(NULL, "the nbdkit plugin is not installed (expected %s)",
-				      PLUGIN_INSTALLED);
+		status = report_error(
+			NULL,
+			"the nbdkit plugin is not installed (expected %s, of the package nbdkit-plugin-vhdx)",
+			PLUGIN_INSTALLED);
 	if (!status)
 		status = try_disk(options.operands[0], &options);
 	return status ? status : run_nbdkit(plugin, &options, &serve);

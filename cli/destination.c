@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "destination.h"
+#include "foreign.h"
 #include "remotedisk.h"
 #include "report.h"
 
@@ -103,6 +104,11 @@ int destination_open(struct destination *destination, const char *name, enum for
 {
 	struct stat st;
 
+	if (format == FORMAT_AUTO && foreign_suffix(name) && remote_kind(name) == REMOTE_NONE)
+		report_warning(
+			NULL, name,
+			"holds a raw disk, whatever its name says (-O raw says the same without "
+			"this warning)");
 	*destination = (struct destination){
 		.name = name,
 		.view = {.size = sizeof(destination->view),

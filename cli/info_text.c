@@ -84,6 +84,15 @@ static void print_open_parent(const struct vhdx *parent)
 		text_field("Parent's fault", "%s", fault->text);
 }
 
+#define ADVICE " (--parent-dir DIR looks in DIR too)"
+
+static bool was_missed(const struct vhdx *disk)
+{
+	struct vhdx_candidate found = {.size = sizeof(found)};
+
+	return !vhdx_get_candidate(disk, 0, &found) && found.state == VHDX_PARENT_MISSING;
+}
+
 static void print_parent(const struct image_info *image)
 {
 	const struct vhdx_info *info = &image->info;
@@ -92,7 +101,7 @@ static void print_parent(const struct image_info *image)
 	if (parent)
 		print_open_parent(parent);
 	else
-		text_field("Parent", "not open");
+		text_field("Parent", "not open%s", was_missed(image->disk) ? ADVICE : "");
 	print_string("Parent linkage", info->parent_linkage);
 	print_string("Parent linkage 2", info->parent_linkage2);
 	print_string("Relative path", info->relative_path);

@@ -9,6 +9,11 @@
 #include "numbers.h"
 #include "report.h"
 
+#define SECTOR_LEAST 512
+
+/* Fewer bytes are no disk, but a number whose unit was forgotten. */
+#define UNLIKELY (1024 * 1024)
+
 /* Reads decimal digits, at least one, and moves *@text behind them. */
 static bool read_digits(const char **text, uint64_t *ret_number)
 {
@@ -49,8 +54,10 @@ bool parse_size(const char *what, const char *text, uint64_t *ret_size_bytes)
 	if (read_digits(&at, &number))
 		shift = suffix_shift(at);
 	if (shift < 0) {
-		report_error(NULL, "%s '%s' cannot be read (expected a number, and K, M, G or T)",
-			     what, text);
+		report_error(
+			NULL,
+			"%s '%s' cannot be read (expected a whole number with K, M, G or T, as in 40G)",
+			what, text);
 		return false;
 	}
 	if (number > UINT64_MAX >> shift) {
@@ -58,6 +65,31 @@ bool parse_size(const char *what, const char *text, uint64_t *ret_size_bytes)
 		return false;
 	}
 	*ret_size_bytes = number << shift;
+	return true;
+}
+
+bool is_size(const char *text)
+{
+	uint64_t number;
+
+	return read_digits(&text, &number) && suffix_shift(text) >= 0;
+}
+
+bool parse_disk_size(const char *text, uint64_t *ret_size_bytes)
+{
+	uint64_t size_bytes;
+
+	if (!parse_size("size", text, &size_bytes))
+		return false;
+	if (size_bytes < UNLIKELY && size_bytes % SECTOR_LEAST &&
+	    isdigit((unsigned char)text[strlen(text) - 1])) {
+		report_error(NULL,
+			     "size '%s' is %" PRIu64 " bytes (expected whole sectors of %d bytes, "
+			     "or K, M, G or T, as in %sG)",
+			     text, size_bytes, SECTOR_LEAST, text);
+		return false;
+	}
+	*ret_size_bytes = size_bytes;
 	return true;
 }
 

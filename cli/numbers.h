@@ -10,6 +10,12 @@
 /* Reads "64", "64K", "10G", "10GiB": suffixes K M G T of either case. @what names it in errors. */
 bool parse_size(const char *what, const char *text, uint64_t *ret_size_bytes);
 
+/* As parse_size, of a disk: bytes that are no whole sectors lack their unit. */
+bool parse_disk_size(const char *text, uint64_t *ret_size_bytes);
+
+/* Would parse_size take it? */
+bool is_size(const char *text);
+
 /* As parse_size, for a size of more than 0 and less than 4 GiB. */
 bool parse_size32(const char *what, const char *text, uint32_t *ret_size_bytes);
 

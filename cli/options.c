@@ -4,7 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cleanup.h"
+#include "habits.h"
 #include "interrupt.h"
+#include "nearest.h"
 #include "numbers.h"
 #include "options.h"
 #include "report.h"
@@ -259,23 +262,77 @@ static bool take_shared(struct options *options, const struct verb *verb, int id
 	}
 }
 
-/* getopt found what it does not know, or no argument where one belongs. */
+static const char *find_nearest(const struct parser *parser, const char *name)
+{
+	struct nearest nearest = nearest_begin(name);
+
+	for (size_t i = 0; i < parser->nrows; i++)
+		if (parser->rows[i]->name)
+			nearest_offer(&nearest, parser->rows[i]->name);
+	return nearest.name;
+}
+
+static void report_unknown_long(const struct parser *parser, const char *word)
+{
+	auto_free char *option = strndup(word, strcspn(word, "="));
+	const char *verb = parser->verb->name;
+	const char *habit = option ? habit_find(verb, option) : NULL;
+	const char *nearest = option ? find_nearest(parser, option + 2) : NULL;
+
+	if (habit)
+		report_error(NULL, "unknown option '%s' (did you mean '%s'?)", word, habit);
+	else if (nearest)
+		report_error(NULL, "unknown option '%s' (did you mean '--%s'?)", word, nearest);
+	else
+		report_error(NULL, "unknown option '%s' (see 'vhdx %s --help')", word, verb);
+}
+
+/*
+ * What has a dot or a slash in it was meant as the name of a file. getopt stands on the word while letters of it
+ * are left, which are then the name's.
+ */
+static void report_unknown_short(const struct parser *parser, int letter, const char *word)
+{
+	const char option[] = {'-', (char)letter, 0};
+	const char *habit = habit_find(parser->verb->name, option);
+
+	if (habit)
+		report_error(NULL, "unknown option '%s' (did you mean '%s'?)", option, habit);
+	else if (word && word[0] == '-' && word[1] == letter && strpbrk(word, "./"))
+		report_error(NULL, "unknown option '-%c' (the file '%s' is written ./%s)", letter,
+			     word, word);
+	else
+		report_error(NULL, "unknown option '-%c' (see 'vhdx %s --help')", letter,
+			     parser->verb->name);
+}
+
+static bool is_known(const struct parser *parser, int id)
+{
+	for (size_t i = 0; i < parser->nrows; i++)
+		if (parser->rows[i]->id == id)
+			return true;
+	return false;
+}
+
+/*
+ * getopt found what it does not know, or no argument where one belongs. Of a known option it has an argument too
+ * many; of a long one that is unknown, no letter.
+ */
 static void report_usage(const struct parser *parser, int id, char **argv)
 {
 	const char *word = argv[optind - 1];
 	const char *verb = parser->verb->name;
-	bool is_long = !strncmp(word, "--", 2);
 
 	if (id == ':')
 		report_error(NULL, "option '%s' needs an argument (see 'vhdx %s --help')", word,
 			     verb);
-	else if (is_long && optopt)
+	else if (!optopt)
+		report_unknown_long(parser, word);
+	else if (is_known(parser, optopt))
 		report_error(NULL, "option '%s' takes no argument (see 'vhdx %s --help')", word,
 			     verb);
-	else if (is_long || !optopt)
-		report_error(NULL, "unknown option '%s' (see 'vhdx %s --help')", word, verb);
 	else
-		report_error(NULL, "unknown option '-%c' (see 'vhdx %s --help')", optopt, verb);
+		report_unknown_short(parser, optopt, argv[optind]);
 }
 
 /*

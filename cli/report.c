@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "advice.h"
 #include "cleanup.h"
 #include "report.h"
 #include "text.h"
@@ -87,21 +88,23 @@ int report_fault(const char *file, const struct vhdx_error *error)
 {
 	const char *text = *error->text ? error->text : strerror(-error->errnum);
 	const char *remark = strstr(text, " (");
-	size_t length = strlen(text);
-	char place[64];
+	size_t length = strlen(text), head = remark ? (size_t)(remark - text) : length;
+	char place[64], advice[ADVICE_MAX];
+	bool closed = remark && text[length - 1] == ')';
 
 	/* A pipe has no name for the library, which calls it "(stream)": the caller knows more. */
 	if (*error->file && (*error->file != '(' || !file))
 		file = error->file;
 	describe_place(error, place, sizeof(place));
+	advise(error, file, advice);
 	if (error->errnum == -ECANCELED)
 		report_error(file, "interrupted");
 	else if (!*place)
-		report_error(file, "%s", text);
-	else if (remark && text[length - 1] == ')')
-		report_error(file, "%.*s; %s)", (int)length - 1, text, place);
+		report_error(file, "%.*s%s%s", (int)head, text, advice, text + head);
 	else
-		report_error(file, "%s (%s)", text, place);
+		report_error(file, "%.*s%s%.*s%s%s)", (int)head, text, advice,
+			     (int)(length - head) - closed, text + head, closed ? "; " : " (",
+			     place);
 	return error->errnum == -EUCLEAN ? STATUS_INCONSISTENT : failed_status;
 }
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "disk.h"
+#include "foreign.h"
 #include "remote.h"
 #include "report.h"
 #include "source.h"
@@ -61,6 +62,19 @@ static int refuse_image(const struct source *source)
 			    "a VHDX cannot be read from here (expected it as a file)");
 }
 
+/* The bytes of an image, or of an archive, would become a disk that nothing can use. */
+static int check_foreign(const struct source *source, const char *path)
+{
+	const struct foreign *foreign = foreign_find(path);
+
+	if (!foreign || foreign->is_disk)
+		return STATUS_DONE;
+	return report_error(source->name,
+			    "is %s: %s (expected a VHDX or a raw disk; -f raw takes "
+			    "the bytes as they are)",
+			    foreign->name, foreign->advice);
+}
+
 static int open_stdin(struct source *source, enum format_choice format)
 {
 	struct stat st;
@@ -70,10 +84,12 @@ static int open_stdin(struct source *source, enum format_choice format)
 		return report_errno(source->name, "cannot be read", errno);
 	if (S_ISDIR(st.st_mode))
 		return report_error(source->name, "is a directory (expected raw contents)");
+	if (isatty(STDIN_FILENO))
+		return report_error(source->name, "is a terminal (expected a pipe or a file)");
 	if (format == FORMAT_IS_VHDX || (format == FORMAT_AUTO && stdin_is_image()))
 		return refuse_image(source);
 	use_fd(source, STDIN_FILENO);
-	return STATUS_DONE;
+	return format == FORMAT_AUTO ? check_foreign(source, "/dev/stdin") : STATUS_DONE;
 }
 
 /* Pipes and character devices have no size and are read in order. */
@@ -170,7 +186,7 @@ static int open_file(struct source *source, enum format_choice format,
 	source->view.path = source->name;
 	if (chain->flags & VHDX_OPEN_FORCE_SHARE)
 		source->view.flags |= VHDX_SOURCE_FORCE_SHARE;
-	return STATUS_DONE;
+	return format == FORMAT_AUTO ? check_foreign(source, source->name) : STATUS_DONE;
 }
 
 int source_open(struct source *source, const char *name, enum format_choice format,

@@ -5,11 +5,13 @@
  */
 #include <errno.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "background.h"
@@ -70,6 +72,26 @@ static bool take_option(void *opaque, int id, const char *value)
 
 /* ---- Before anything is opened ---- */
 
+static int report_folder_errno(const char *folder, int errnum)
+{
+	if (errnum == ENOENT)
+		return report_error(folder, "cannot be mounted on: %s (make the folder: mkdir %s)",
+				    strerror(errnum), folder);
+	return report_errno(folder, "cannot be mounted on", errnum);
+}
+
+/* A second mount would hide the first, which then keeps its image in use unseen. */
+static bool is_mounted(const char *point, const struct stat *st)
+{
+	char above[PATH_MAX + 4];
+	struct stat parent;
+	struct statfs fs;
+
+	snprintf(above, sizeof(above), "%s/..", point);
+	return !statfs(point, &fs) && fs.f_type == FUSE_SUPER_MAGIC && !stat(above, &parent) &&
+	       parent.st_dev != st->st_dev;
+}
+
 static int check(struct mount *mount, const struct options *options)
 {
 	struct stat st;
@@ -78,9 +100,17 @@ static int check(struct mount *mount, const struct options *options)
 	mount->folder = options->operands[1];
 	mount->writable = options->writable;
 	if (!realpath(mount->folder, mount->point) || stat(mount->point, &st))
-		return report_errno(mount->folder, "cannot be mounted on", errno);
+		return report_folder_errno(mount->folder, errno);
+	if (!S_ISDIR(st.st_mode) && !stat(mount->file, &st) && S_ISDIR(st.st_mode))
+		return report_error(mount->folder,
+				    "the mountpoint stands before the file (expected %s %s)",
+				    mount->folder, mount->file);
 	if (!S_ISDIR(st.st_mode))
 		return report_error(mount->folder, "cannot be mounted on: not a folder");
+	if (is_mounted(mount->point, &st))
+		return report_error(mount->folder,
+				    "a disk is mounted there already (fusermount3 -u %s ends that)",
+				    mount->folder);
 	mount->remote = remote_kind(mount->file);
 	if (!mount->remote && !realpath(mount->file, mount->image))
 		return report_errno(mount->file, "cannot be opened", errno);
@@ -159,6 +189,10 @@ static int loop(struct fuse_session *session)
 static int serve_mounted(struct mount *mount, struct fuse_session *session)
 {
 	report_end();
+	if (isatty(STDOUT_FILENO) && !mount->foreground)
+		printf("Mounted read-%s; to end it: fusermount3 -u %s\n",
+		       mount->writable ? "write" : "only", mount->folder);
+	fflush(stdout);
 	int gone = mount->foreground ? 0 : background_ready();
 
 	if (gone)

@@ -50,7 +50,8 @@ static int inherit(const struct lineage *lineage, struct vhdx_create_options *op
 
 	if (options->virtual_size && options->virtual_size != size)
 		return vhdx_fail_argument("a child of %" PRIu64
-					  " bytes (expected its parent's %" PRIu64 ")",
+					  " bytes (expected its parent's %" PRIu64
+					  ", which need not be given)",
 					  options->virtual_size, size);
 	options->virtual_size = size;
 	return vhdx_lineage_sectors(lineage, options);

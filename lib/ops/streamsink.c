@@ -24,7 +24,8 @@ static int failed(const struct sink *sink, ssize_t ret)
 {
 	return ret == -ECANCELED ? (int)ret
 				 : vhdx_fail_errno((int)ret, sink->name,
-						   "cannot write on at %#" PRIx64, sink->position);
+						   "cannot write more than %" PRIu64 " bytes",
+						   sink->position);
 }
 
 static int write_zeros_up_to(struct sink *sink, uint64_t position)

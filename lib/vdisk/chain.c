@@ -508,6 +508,9 @@ static int check_write_parents(const struct vhdx *leaf, const struct open_reques
 		found++;
 	if (found == wanted)
 		return 0;
+	if (!found)
+		return vhdx_fail(-EINVAL, NO_PROBLEM, leaf->name, VHDX_NO_OFFSET,
+				 "has no parent (expected a differencing disk)");
 	return vhdx_fail(-EINVAL, NO_PROBLEM, leaf->name, VHDX_NO_OFFSET,
 			 "has %u parent%s (expected %u that can be written)", found,
 			 found == 1 ? "" : "s", wanted);

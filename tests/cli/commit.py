@@ -126,7 +126,7 @@ def _(folder):
 def _(folder):
     base, child = links.make(folder, "disk", SIZE, 1)
     other = samples.dynamic(folder, "other")[0]
-    refused(folder, base.path, says="has 0 parents")
+    refused(folder, base.path, says="has no parent .expected a differencing disk")
     refused(folder, "--into", other, child.path, says="is no ancestor of")
     refused(folder, "--into", child.path, child.path, says="is no ancestor of")
     refused(folder, "--into", os.path.join(folder, "none"), child.path, says="cannot be found")

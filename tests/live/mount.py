@@ -420,16 +420,39 @@ def _(folder):
         fails("mount", path, says="operand is missing")
         fails("mount", path, point, "more", says="one operand too many")
         fails("mount", path, other, says="other: cannot be mounted on: not a folder")
-        fails("mount", path, os.path.join(folder, "none"), says="none: cannot be mounted on: No such file")
+        fails("mount", path, os.path.join(folder, "none"), says="none: cannot be mounted on: No such file.*mkdir")
         fails("mount", os.path.join(folder, "none"), point, says="none: .*No such file")
         fails("mount", other, point, says="other: not a VHDX image")
         fails("mount", "-w", folder, point, says="directory|regular")
+        fails("mount", os.path.join(folder, "none"), path, says="not a folder")
+        fails("mount", point, path, says=f"expected {path} {point}")
         fails("mount", "--no-holes", path, point, says="add -w")
         fails("mount", "-o", "no_such_option", path, point, says="no_such_option")
         fails("mount", "-w", "--force-share", path, point, says="leave out -w")
         fails("mount", "--bogus", path, point, says="unknown option '--bogus'")
         assert not mounts.is_mounted(point)
         assert not disks.changes(before, disks.snapshot(folder))
+
+
+@tap.case("a terminal is told how the mount ends, and a pipe nothing", *FUSE)
+def _(folder):
+    path, _ = samples.dynamic(folder)
+    with mounts.Point(folder) as point:
+        assert not vhdx("mount", path, point).out
+        assert not mounts.unmount(point).returncode
+        reading, terminal = os.openpty()
+        vhdx("mount", path, point, stdout=terminal)
+        assert f"fusermount3 -u {point}" in os.read(reading, 1000).decode()
+        os.close(terminal)
+        os.close(reading)
+
+
+@tap.case("a second mount on the same folder is refused: it would hide the first", *FUSE)
+def _(folder):
+    path, _ = samples.dynamic(folder)
+    with mounts.Mount(folder, path) as mount:
+        fails("mount", path, mount.point, says=f"mounted there already .fusermount3 -u {mount.point}")
+        assert os.listdir(mount.point) == ["disk"]
 
 
 def as_nobody(folder, script):

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/* Advice for the failures that people meet first: a file of another format, a lost parent, a file in use, silence. */
+#include <errno.h>
+#include <stdio.h>
+
+#include "advice.h"
+#include "foreign.h"
+#include "holder.h"
+#include "remote.h"
+
+#define PROBLEM_IDENTIFIER	 101
+#define PROBLEM_PARENT_NOT_FOUND 820
+
+static void advise_on_format(const char *file, char text[ADVICE_MAX])
+{
+	const struct foreign *foreign = foreign_find(file);
+
+	if (foreign)
+		snprintf(text, ADVICE_MAX, "; it is %s: %s", foreign->name, foreign->advice);
+}
+
+static void advise_on_lock(const char *file, char text[ADVICE_MAX])
+{
+	char holder[128];
+
+	if (holder_find(file, holder, sizeof(holder)))
+		snprintf(text, ADVICE_MAX, ": %s", holder);
+}
+
+void advise(const struct vhdx_error *error, const char *file, char text[ADVICE_MAX])
+{
+	text[0] = 0;
+	if (error->problem == PROBLEM_IDENTIFIER && file)
+		advise_on_format(file, text);
+	else if (error->problem == PROBLEM_PARENT_NOT_FOUND && error->errnum == -ENOENT)
+		snprintf(text, ADVICE_MAX, "; --parent-dir DIR looks in DIR too");
+	else if (error->errnum == -EAGAIN && file)
+		advise_on_lock(file, text);
+	else if (error->errnum == -ETIMEDOUT && remote_silence())
+		snprintf(text, ADVICE_MAX, "; the cluster did not answer within %u s",
+			 remote_silence());
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/* What the command can add to a failure of the library: what to do next. */
+#ifndef CLI_ADVICE_H
+#define CLI_ADVICE_H
+
+#include <stddef.h>
+
+#include <vhdx.h>
+
+#define ADVICE_MAX 256
+
+/* Writes what stands behind the failure's first words; nothing when there is no advice. @file was to be opened. */
+void advise(const struct vhdx_error *error, const char *file, char text[ADVICE_MAX]);
+
+#endif
