@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "arith.h"
 #include "cleanup.h"
 #include "layout.h"
 
@@ -13,12 +14,18 @@
 #define LEAST_CELL	    ((uint64_t)4096)
 
 static const char *const kind_names[KINDS] = {
-	[KIND_FREE] = "free",	    [KIND_HEADER] = "headers",
-	[KIND_LOG] = "log",	    [KIND_METADATA] = "metadata",
-	[KIND_BAT] = "BAT",	    [KIND_BITMAP] = "sector bitmaps",
-	[KIND_DATA] = "data",	    [KIND_PARTIAL] = "partial data",
-	[KIND_ZERO] = "zero",	    [KIND_UNMAPPED] = "unmapped",
-	[KIND_OTHER] = "undefined",
+	[KIND_FREE] = "free",
+	[KIND_HEADER] = "headers",
+	[KIND_LOG] = "log",
+	[KIND_METADATA] = "metadata",
+	[KIND_BAT] = "BAT",
+	[KIND_BITMAP] = "sector bitmaps",
+	[KIND_DATA] = "data",
+	[KIND_PARTIAL] = "partial data",
+	[KIND_ZERO] = "zero",
+	[KIND_UNMAPPED] = "unmapped",
+	[KIND_UNDEFINED] = "undefined",
+	[KIND_DAMAGED] = "damaged",
 };
 
 const char *layout_kind_name(enum layout_kind kind)
@@ -39,11 +46,6 @@ static void space_init(struct layout_space *space, uint64_t size)
 		.cell_size = cell,
 		.count = (size_t)((size + cell - 1) / cell),
 	};
-}
-
-static uint64_t least(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
 }
 
 /* What lies behind the end, as in a file that was cut short, is not shown. */
@@ -137,6 +139,27 @@ static void see_begin(void *opaque, const char *name)
 		*entries = (struct entries){.layout = entries->layout};
 }
 
+static bool has_space(enum layout_kind kind)
+{
+	return kind == KIND_DATA || kind == KIND_PARTIAL || kind == KIND_BITMAP;
+}
+
+/*
+ * Only a child has partial blocks, and what the disk has of a block is in the file. A replay of the log may
+ * still give the file a later end.
+ */
+static bool cannot_be(const struct vhdx_info *info, const struct layout_run *run)
+{
+	uint64_t needed = run->length;
+
+	if (run->kind == KIND_PARTIAL && info->type != VHDX_DIFFERENCING)
+		return true;
+	if (run->disk_offset < info->virtual_size)
+		needed = least(needed, info->virtual_size - run->disk_offset);
+	return info->log_state != VHDX_LOG_DIRTY &&
+	       (needed > info->file_size || run->file_offset > info->file_size - needed);
+}
+
 static void see_end(void *opaque)
 {
 	struct entries *entries = opaque;
@@ -148,8 +171,6 @@ static void see_end(void *opaque)
 		.file_offset = VHDX_NO_OFFSET,
 		.length = BITMAP_BLOCK_SIZE,
 	};
-	bool has_space = entries->kind == KIND_DATA || entries->kind == KIND_PARTIAL ||
-			 entries->kind == KIND_BITMAP;
 
 	if (entries->kind == KIND_FREE)
 		return;
@@ -157,8 +178,11 @@ static void see_end(void *opaque)
 		run.disk_offset = entries->number * block_size;
 		run.length = block_size;
 	}
-	if (has_space)
+	if (has_space(run.kind)) {
 		run.file_offset = entries->file_offset;
+		if (cannot_be(&layout->info, &run))
+			run.kind = KIND_DAMAGED;
+	}
 	add_run(layout, &run);
 }
 
@@ -199,9 +223,10 @@ static enum layout_kind kind_of(const char *state, bool is_bitmap)
 		const char *state;
 		enum layout_kind kind;
 	} kinds[] = {
-		{"NOT_PRESENT", KIND_FREE},   {"ZERO", KIND_ZERO},
-		{"UNMAPPED", KIND_UNMAPPED},  {"UNMAPPED (0.95)", KIND_UNMAPPED},
-		{"FULLY_PRESENT", KIND_DATA}, {"PARTIALLY_PRESENT", KIND_PARTIAL},
+		{"NOT_PRESENT", KIND_FREE},    {"ZERO", KIND_ZERO},
+		{"UNMAPPED", KIND_UNMAPPED},   {"UNMAPPED (0.95)", KIND_UNMAPPED},
+		{"FULLY_PRESENT", KIND_DATA},  {"PARTIALLY_PRESENT", KIND_PARTIAL},
+		{"UNDEFINED", KIND_UNDEFINED},
 	};
 
 	if (is_bitmap)
@@ -209,7 +234,7 @@ static enum layout_kind kind_of(const char *state, bool is_bitmap)
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
 		if (!strcmp(kinds[i].state, state))
 			return kinds[i].kind;
-	return KIND_OTHER;
+	return KIND_DAMAGED;
 }
 
 static void see_string(void *opaque, const char *name, const char *value)

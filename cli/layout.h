@@ -22,7 +22,8 @@ enum layout_kind {
 	KIND_PARTIAL, /* one of which some sectors are the parent's */
 	KIND_ZERO,
 	KIND_UNMAPPED,
-	KIND_OTHER, /* an entry with a state that is none, or undefined contents */
+	KIND_UNDEFINED,
+	KIND_DAMAGED, /* no state that a block of this disk may have, or a place behind the file's end */
 	KINDS,
 };
 

@@ -18,10 +18,10 @@
 #define WIDTH	(LAYOUT_COLUMNS * CELL + 2 * MARGIN)
 
 static const char *const colours[KINDS] = {
-	[KIND_FREE] = "#eeeeee",     [KIND_HEADER] = "#555555",	 [KIND_LOG] = "#d62728",
-	[KIND_METADATA] = "#e377c2", [KIND_BAT] = "#8c564b",	 [KIND_BITMAP] = "#9c27b0",
-	[KIND_DATA] = "#23888e",     [KIND_PARTIAL] = "#ff9800", [KIND_ZERO] = "#b0bec5",
-	[KIND_UNMAPPED] = "#d7ccc8", [KIND_OTHER] = "#000000",
+	[KIND_FREE] = "#eeeeee",     [KIND_HEADER] = "#555555",	   [KIND_LOG] = "#d62728",
+	[KIND_METADATA] = "#e377c2", [KIND_BAT] = "#8c564b",	   [KIND_BITMAP] = "#9c27b0",
+	[KIND_DATA] = "#23888e",     [KIND_PARTIAL] = "#ff9800",   [KIND_ZERO] = "#b0bec5",
+	[KIND_UNMAPPED] = "#d7ccc8", [KIND_UNDEFINED] = "#9933ff", [KIND_DAMAGED] = "#000000",
 };
 
 /* From the first data on the disk to the last: even steps of lightness, which all eyes tell apart. */

@@ -113,6 +113,21 @@ def _(folder):
     assert any("sector bitmaps" in title for _, _, _, title in spaces["file"])
 
 
+@tap.case("a block that cannot be where, or what, the BAT says is shown as damaged, not as data")
+def _(folder):
+    path = image(folder)
+    bat = vhdx_json("info", "--json", path)["vhdx"]["bat-offset"]
+    size = os.path.getsize(path)
+    with open(path, "r+b") as file:
+        for block, entry in ((0, size | 6), (1, 4 * MIB | 7), (50, 4), (60, (size - MIB) | 6), (61, 1)):
+            file.seek(bat + 8 * block)
+            file.write(entry.to_bytes(8, "little"))
+    spaces = drawn(vhdx("map", "--svg", "-", path).out)
+    for block, kind in (0, "damaged"), (1, "damaged"), (50, "damaged"), (60, "data"), (61, "undefined"):
+        assert set(kinds(spaces["disk"], block * MIB)) == {kind}, (block, kinds(spaces["disk"], block * MIB))
+    assert json.loads(re.search(r'id="data">(.*?)</script>', vhdx("map", "--html", "-", path).out, re.S)[1])["extents"]
+
+
 @tap.case("a name that holds markup stays text")
 def _(folder):
     path = image(folder, "<script>alert('&\"\x01')<.vhdx")
@@ -185,6 +200,8 @@ def _(folder):
 
         # The table has every extent, and shows the one that is chosen.
         rows = chromium.run("return [...document.querySelectorAll('#extents tbody tr')].map(r => [...r.cells].map(c => c.textContent))")
+        assert [row[4] for row in rows if row[1] == "0"] == ["2 MiB"], rows
+        rows = [row[:4] for row in rows]
         assert ["data", str(60 * MIB), str(place), str(MIB)] in rows and ["unmapped", str(30 * MIB), "", str(MIB)] in rows, rows
         assert ["data", "0", str(next(e["file-offset"] for e in entries if e.get("block") == 0)), str(2 * MIB)] in rows
         number = rows.index(["data", str(60 * MIB), str(place), str(MIB)])
@@ -192,6 +209,65 @@ def _(folder):
         chosen = chromium.run("return [...document.querySelectorAll('#file rect.chosen')].map(r => +r.dataset.from)")
         assert chosen and min(chosen) <= place <= max(chosen) < place + MIB, (chosen, place)
         assert not chromium.complaints(), chromium.complaints()
+
+
+@tap.case("a window that is zoomed into says which part it is and how large a cell is", browser.needed)
+def _(folder):
+    page = os.path.join(folder, "page.html")
+    vhdx("map", "--html", page, image(folder))
+    with browser.started(os.path.join(folder, "profile")) as chromium:
+        chromium.open(page)
+        whole = chromium.run("return spaces.disk.caption.textContent")
+        assert whole == "The disk: 64 MiB, a cell is 16 KiB", whole
+        chromium.run("show('disk', 16 << 20, 32 << 20)")
+        assert chromium.run("return spaces.disk.caption.textContent") == "The disk: from 16 MiB to 32 MiB of 64 MiB, a cell is 4 KiB"
+        chromium.click("[data-space=disk] [data-zoom=all]")
+        assert chromium.run("return spaces.disk.caption.textContent") == whole
+
+
+@tap.case("keys do what the pointer does: cells are told, zoomed into and left, and extents chosen", browser.needed)
+def _(folder):
+    path, page = image(folder), os.path.join(folder, "page.html")
+    vhdx("map", "--html", page, path)
+    row = COLUMNS * 64 * MIB // 4096
+    with browser.started(os.path.join(folder, "profile")) as chromium:
+        chromium.open(page)
+        chromium.press(*[browser.TAB] * 7)  # six buttons, then the disk
+        assert chromium.run("return document.activeElement.id") == "disk"
+        chromium.press(browser.DOWN, browser.RIGHT, browser.RIGHT, browser.LEFT)
+        told = chromium.text("#told")
+        assert f"The disk at {row + 16384} " in told and "free" in told, told
+        chromium.press("+", "+")
+        assert chromium.run("return spaces.disk.to - spaces.disk.from") == 16 * MIB
+        at = chromium.run("return spaces.disk.pointed")
+        assert at == row + 16384
+        assert chromium.run("return document.querySelectorAll('#disk #mark').length") == 1
+        # Over the edge of the window, the window moves too.
+        chromium.run("spaces.disk.pointed = spaces.disk.to - 1")
+        before = chromium.run("return spaces.disk.to")
+        chromium.press(browser.RIGHT)
+        assert chromium.run("return spaces.disk.from < arguments[0] && arguments[0] < spaces.disk.to", before)
+        chromium.press("0")
+        assert chromium.run("return [spaces.disk.from, spaces.disk.to]") == [0, 64 * MIB]
+        chromium.run("document.querySelectorAll('#extents tbody tr')[4].focus()")
+        chromium.press(browser.ENTER)
+        assert "data, 2 MiB, at 0 of the disk" in chromium.text("#told"), chromium.text("#told")
+        assert not chromium.complaints(), chromium.complaints()
+
+
+@tap.case("the page needs nothing from elsewhere, and may get nothing", browser.needed)
+def _(folder):
+    page = os.path.join(folder, "page.html")
+    vhdx("map", "--html", page, image(folder))
+    with open(page, encoding="utf-8") as file:
+        text = file.read()
+    assert not re.search(r"(src|href)=|url\(|@import", text) and set(re.findall(r"https?://[^\"]*", text)) == {"http://www.w3.org/2000/svg"}
+    with browser.started(os.path.join(folder, "profile")) as chromium:
+        chromium.open(page)
+        said = chromium.run("try { new Image().src = 'http://127.0.0.1:9/x'; const s = new XMLHttpRequest(); s.open('GET', 'http://127.0.0.1:9/', false);"
+                            " s.send(); return 'sent'; } catch (e) { return e.name; }")
+        assert said == "NetworkError", said
+        assert any("Content Security Policy" in one for one in chromium.complaints())
 
 
 @tap.case("a page of more extents than it keeps says so", tap.whole)
