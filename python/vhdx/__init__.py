@@ -6,11 +6,14 @@
     with vhdx.open("disk.vhdx") as disk:
         boot = disk.read(0, 512)
 """
+from ._changes import (CompactResult, RepairResult, SalvageResult, commit, compact, diff, rebase, repair, resize, salvage,
+                       undo_repair)
 from ._disk import Disk, Extent, Image, Info, Kind, LogState, RawFile, Type
-from ._library import Busy, Cancelled, Inconsistent, VhdxError, library
+from ._library import Busy, Cancelled, Exists, Inconsistent, NotFound, NotPermitted, VhdxError, library
 from ._operations import CheckResult, Finding, Severity, check, compare, convert, create, is_image, open
 
 __version__ = library.vhdx_version().decode()
-__all__ = ["Busy", "Cancelled", "CheckResult", "Disk", "Extent", "Finding", "Image", "Inconsistent", "Info", "Kind",
-           "LogState", "RawFile", "Severity", "Type", "VhdxError", "check", "compare", "convert", "create", "is_image",
-           "open"]
+__all__ = ["Busy", "Cancelled", "CheckResult", "CompactResult", "Disk", "Exists", "Extent", "Finding", "Image", "Inconsistent",
+           "Info", "Kind", "LogState", "NotFound", "NotPermitted", "RawFile", "RepairResult", "SalvageResult", "Severity", "Type", "VhdxError", "check", "commit",
+           "compact", "compare", "convert", "create", "diff", "is_image", "open", "rebase", "repair", "resize", "salvage",
+           "undo_repair"]

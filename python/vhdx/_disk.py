@@ -9,12 +9,12 @@ import threading
 import uuid
 import warnings
 from ctypes import byref, c_char_p, c_size_t, c_void_p
-from typing import Iterator, NamedTuple, Optional, Sequence, Union
+from types import TracebackType
+from typing import Any, Iterator, NamedTuple, NoReturn, Optional, Sequence, SupportsIndex, Tuple, Type as Class, Union
 
 from . import _structs as c
-from ._library import call, library, number, path, text
+from ._library import Path, call, library, number, optional_text, path, text
 
-Path = Union[str, bytes, "os.PathLike[str]"]
 EXTENTS = 256
 
 
@@ -70,29 +70,30 @@ class Info(NamedTuple):
 
 
 def _info(found: c.Info) -> Info:
-    def guid(value):
+    def guid(value: c.Guid) -> uuid.UUID:
         return uuid.UUID(bytes_le=bytes(value.bytes))
 
-    return Info(text(found.path), Type(found.type), found.virtual_size, found.block_size, found.logical_sector_size,
-                found.physical_sector_size, found.file_size, found.blocks, text(found.creator), guid(found.disk_id),
+    return Info(optional_text(found.path), Type(found.type), found.virtual_size, found.block_size, found.logical_sector_size,
+                found.physical_sector_size, found.file_size, found.blocks, optional_text(found.creator), guid(found.disk_id),
                 guid(found.file_write_guid), guid(found.data_write_guid), LogState(found.log_state), found.log_entries,
-                found.sequence_number, text(found.relative_path), text(found.absolute_win32_path),
-                text(found.volume_path))
+                found.sequence_number, optional_text(found.relative_path), optional_text(found.absolute_win32_path),
+                optional_text(found.volume_path))
 
 
-def _warn(_, file, message):
+def _warn(_: Any, file: bytes, message: bytes) -> None:
     warnings.warn(f"{text(file)}: {text(message)}", stacklevel=2)
 
 
 WARN = c.WARNING_FN(_warn)
 
 
-def open_options(flags: int, parent_dirs: Sequence[Path] = (), lock_wait: float = 0) -> c.OpenOptions:
+def open_options(flags: int, parent_dirs: Sequence[Path] = (), lock_wait: float = 0, write_parents: int = 0) -> c.OpenOptions:
     dirs = (c_char_p * (len(parent_dirs) + 1))(*map(path, parent_dirs), None)
-    return c.OpenOptions(flags=flags, parent_dirs=dirs, warning=WARN, lock_wait_ms=number(int(lock_wait * 1000), 32))
+    return c.OpenOptions(flags=flags, parent_dirs=dirs, warning=WARN, lock_wait_ms=number(int(lock_wait * 1000), 32),
+                         write_parents=number(write_parents, 32))
 
 
-def _address(buffer, writable: bool):
+def _address(buffer: Any, writable: bool) -> Tuple[Any, int]:
     """A pointer to the bytes of anything that has a buffer, and how many they are; the first keeps them where they are."""
     view = memoryview(buffer).cast("B")
     if writable and view.readonly:
@@ -107,8 +108,8 @@ def _address(buffer, writable: bool):
 class Disk:
     """A virtual disk through its chain; made by open(). Any number of threads may read and write it at once."""
 
-    def __init__(self, handle: c_void_p, writable: bool, chain: Optional["Disk"] = None):
-        self._handle = handle
+    def __init__(self, handle: c_void_p, writable: bool, chain: Optional["Disk"] = None) -> None:
+        self._handle: Optional[c_void_p] = handle
         self._chain = chain  # the disk that this one is a parent of, and that closes it
         self._users = 0
         self._idle = threading.Condition()
@@ -116,20 +117,21 @@ class Disk:
 
     # A handle that is closed must not be used, nor closed while it is used.
     @contextlib.contextmanager
-    def _used(self):
+    def _used(self) -> Iterator[Optional[c_void_p]]:
         owner = self._chain or self
         with owner._idle:
             if owner._handle is None:
                 raise ValueError("the disk is closed")
             owner._users += 1
+            handle = self._handle
         try:
-            yield self._handle
+            yield handle
         finally:
             with owner._idle:
                 owner._users -= 1
                 owner._idle.notify_all()
 
-    def _call(self, name, *arguments):
+    def _call(self, name: str, *arguments: Any) -> int:
         with self._used() as handle:
             return call(name, handle, *arguments)
 
@@ -137,9 +139,14 @@ class Disk:
         """Closes the disk; one that was written is made durable and clean first. May be called again."""
         if self._chain:
             return
+        # No call begins from here on, so those that run come to an end.
         with self._idle:
-            self._idle.wait_for(lambda: not self._users)
             handle, self._handle = self._handle, None
+            try:
+                self._idle.wait_for(lambda: not self._users)
+            except BaseException:
+                self._handle = handle
+                raise
         if handle is not None:
             call("vhdx_close", handle)
 
@@ -148,12 +155,15 @@ class Disk:
         return (self._chain or self)._handle is None
 
     def __enter__(self) -> "Disk":
+        if self.closed:
+            raise ValueError("the disk is closed")
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, kind: Optional[Class[BaseException]], error: Optional[BaseException],
+                 trace: Optional[TracebackType]) -> None:
         self.close()
 
-    def __del__(self):
+    def __del__(self) -> None:
         if getattr(self, "_handle", None) is not None and not self._chain:
             warnings.warn("a disk was not closed", ResourceWarning)
             handle, self._handle = self._handle, None
@@ -179,27 +189,27 @@ class Disk:
 
     # ---- Data ----
 
-    def read(self, offset: int, length: int) -> bytes:
+    def read(self, offset: SupportsIndex, length: SupportsIndex) -> bytes:
         """length bytes from offset on."""
-        buffer = bytearray(length)
+        buffer = bytearray(number(length))
         self.readinto(buffer, offset)
         return bytes(buffer)
 
-    def readinto(self, buffer, offset: int) -> None:
+    def readinto(self, buffer: Any, offset: SupportsIndex) -> None:
         """Fills a buffer (bytearray, memoryview, array, numpy array) with the bytes from offset on."""
         address, length = _address(buffer, True)
         self._call("vhdx_pread", address, length, number(offset))
 
-    def write(self, data, offset: int, fua: bool = False) -> None:
+    def write(self, data: Any, offset: SupportsIndex, fua: bool = False) -> None:
         """Writes a buffer at offset. Durable after flush(), or at once with fua."""
         address, length = _address(data, False)
         self._call("vhdx_pwrite", address, length, number(offset), c.FUA if fua else 0)
 
-    def zero(self, offset: int, length: int, unmap: bool = True) -> None:
+    def zero(self, offset: SupportsIndex, length: SupportsIndex, unmap: bool = True) -> None:
         """Makes a range read as zeros; with unmap, its space may be given up."""
         self._call("vhdx_zero", number(offset), number(length), c.ZERO_MAY_UNMAP if unmap else 0)
 
-    def trim(self, offset: int, length: int) -> None:
+    def trim(self, offset: SupportsIndex, length: SupportsIndex) -> None:
         """Says that the contents of a range are needed no more."""
         self._call("vhdx_trim", number(offset), number(length), 0)
 
@@ -212,7 +222,8 @@ class Disk:
         """What lies where, in order and without gaps. this_file: what this file of the chain says alone; file_holes:
         what a block's space in the file does not hold is zeros, too."""
         flags = (c.EXTENTS_THIS_LAYER if this_file else 0) | (c.EXTENTS_FILE_HOLES if file_holes else 0)
-        end = number(self.size if length is None else number(offset) + number(length))
+        offset = number(offset)
+        end = number(self.size if length is None else offset + number(length))
         found = (c.Extent * EXTENTS)()
         while offset < end:
             count = c_size_t(EXTENTS)
@@ -222,7 +233,7 @@ class Disk:
             offset = told[-1].offset + told[-1].length
             yield from told
 
-    def file(self, buffering: int = 1 << 20) -> io.BufferedIOBase:
+    def file(self, buffering: int = 1 << 20) -> Union[io.BufferedReader, io.BufferedRandom]:
         """The disk as a binary file object, for whatever reads, or writes, one; its size is fixed. Closing it leaves the
         disk open."""
         raw = RawFile(self)
@@ -232,7 +243,7 @@ class Disk:
 class RawFile(io.RawIOBase):
     """A disk as an unbuffered file; also with read(offset, size) and get_size() under other names, see Image."""
 
-    def __init__(self, disk: Disk):
+    def __init__(self, disk: Disk) -> None:
         super().__init__()
         self.disk = disk
         self.position = 0
@@ -247,20 +258,27 @@ class RawFile(io.RawIOBase):
     def seekable(self) -> bool:
         return True
 
+    def _check(self) -> None:
+        if self.closed:
+            raise ValueError("the file is closed")
+
     def tell(self) -> int:
+        self._check()
         return self.position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._check()
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self.position, io.SEEK_END: self.length}[whence]
         if base + offset < 0:
             raise ValueError(f"negative seek position {base + offset}")
         self.position = base + offset
         return self.position
 
-    def _part(self, buffer):
+    def _part(self, buffer: Any) -> memoryview:
+        self._check()
         return memoryview(buffer).cast("B")[:max(0, self.length - self.position)]
 
-    def readinto(self, buffer) -> int:
+    def readinto(self, buffer: Any) -> int:
         part = self._part(buffer)
         if not part.nbytes:
             return 0
@@ -268,7 +286,7 @@ class RawFile(io.RawIOBase):
         self.position += part.nbytes
         return part.nbytes
 
-    def write(self, buffer) -> int:
+    def write(self, buffer: Any) -> int:
         part = self._part(buffer)
         if memoryview(buffer).nbytes and not part.nbytes:
             raise OSError(28, "the disk ends here")  # ENOSPC
@@ -276,14 +294,14 @@ class RawFile(io.RawIOBase):
         self.position += part.nbytes
         return part.nbytes
 
-    def truncate(self, size=None):
+    def truncate(self, size: Optional[int] = None) -> NoReturn:
         raise io.UnsupportedOperation("a disk has the size that it has")
 
 
 class Image:
     """A disk with the methods that readers in the manner of pytsk3's Img_Info want: subclass both, Image first."""
 
-    def __init__(self, disk: Disk, *arguments, **more):
+    def __init__(self, disk: Disk, *arguments: Any, **more: Any) -> None:
         self._disk = disk
         super().__init__(*arguments, **more)
 

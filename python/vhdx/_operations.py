@@ -3,17 +3,22 @@
 import contextlib
 import enum
 from ctypes import byref, c_void_p
-from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 from . import _structs as c
-from ._disk import Disk, Path, Type, open_options
-from ._library import Callbacks, call, number, path, text
-
-Progress = Optional[Callable[[int, Optional[int]], Optional[bool]]]
+from ._disk import Disk, Type, open_options
+from ._library import Callbacks, Path, Progress, call, number, path, text
 
 
-def _flags(**named: Tuple[bool, int]) -> int:
+def make_flags(**named: Tuple[bool, int]) -> int:
     return sum(bit for given, bit in named.values() if given)
+
+
+def open_disk(file: Path, flags: int, parent_dirs: Sequence[Path], lock_wait: float, write_parents: int = 0) -> Disk:
+    """write_parents: how many parents are opened for writing too."""
+    handle = c_void_p()
+    call("vhdx_open", path(file), byref(open_options(flags, parent_dirs, lock_wait, write_parents)), byref(handle))
+    return Disk(handle, bool(flags & c.OPEN_WRITE))
 
 
 def open(file: Path, writable: bool = False, *, parent_dirs: Sequence[Path] = (),  # pylint: disable=redefined-builtin
@@ -23,12 +28,10 @@ def open(file: Path, writable: bool = False, *, parent_dirs: Sequence[Path] = ()
 
     parent_dirs: more folders where parents may lie; no_parent: this file alone; any_parent: parents anywhere;
     examine: open what can be read of a damaged image; lock_wait: seconds to wait for another process's lock."""
-    flags = _flags(a=(writable, c.OPEN_WRITE), b=(no_parent, c.OPEN_NO_PARENT), d=(any_parent, c.OPEN_ANY_PARENT),
-                   e=(ignore_id_mismatch, c.OPEN_IGNORE_ID_MISMATCH), f=(force_share, c.OPEN_FORCE_SHARE),
-                   g=(no_holes, c.OPEN_NO_HOLES), h=(no_lock, c.OPEN_NO_LOCK), i=(examine, c.OPEN_EXAMINE))
-    handle = c_void_p()
-    call("vhdx_open", path(file), byref(open_options(flags, parent_dirs, lock_wait)), byref(handle))
-    return Disk(handle, writable)
+    flags = make_flags(a=(writable, c.OPEN_WRITE), b=(no_parent, c.OPEN_NO_PARENT), d=(any_parent, c.OPEN_ANY_PARENT),
+                       e=(ignore_id_mismatch, c.OPEN_IGNORE_ID_MISMATCH), f=(force_share, c.OPEN_FORCE_SHARE),
+                       g=(no_holes, c.OPEN_NO_HOLES), h=(no_lock, c.OPEN_NO_LOCK), i=(examine, c.OPEN_EXAMINE))
+    return open_disk(file, flags, parent_dirs, lock_wait)
 
 
 def is_image(file: Path) -> bool:
@@ -36,12 +39,11 @@ def is_image(file: Path) -> bool:
     return bool(call("vhdx_probe", path(file)))
 
 
-def _create_options(size: int = 0, type: Type = Type.DYNAMIC, *, block_size: int = 0, log_size: int = 0,
-                    sector_size: int = 0, physical_sector_size: int = 0, seed: Optional[bytes] = None,
-                    parent: Optional[Path] = None, windows_path: Optional[str] = None,
-                    parent_dirs: Sequence[Path] = (), any_parent: bool = False, force: bool = False,
-                    no_holes: bool = False, sync: bool = True) -> c.CreateOptions:
-    flags = _flags(a=(force, c.CREATE_FORCE), b=(no_holes, c.CREATE_NO_HOLES), d=(not sync, c.CREATE_NO_SYNC))
+def _create_options(size: int, type: Type, *, block_size: int, log_size: int, sector_size: int,  # pylint: disable=redefined-builtin
+                    physical_sector_size: int = 0, seed: Optional[bytes] = None, parent: Optional[Path] = None,
+                    windows_path: Optional[str] = None, parent_dirs: Sequence[Path] = (), any_parent: bool = False, force: bool,
+                    no_holes: bool, sync: bool) -> c.CreateOptions:
+    flags = make_flags(a=(force, c.CREATE_FORCE), b=(no_holes, c.CREATE_NO_HOLES), d=(not sync, c.CREATE_NO_SYNC))
     options = c.CreateOptions(flags=flags, type=int(Type.DIFFERENCING if parent is not None else type), virtual_size=number(size),
                               block_size=number(block_size, 32), log_length=number(log_size, 32),
                               logical_sector_size=number(sector_size, 32),
@@ -55,14 +57,20 @@ def _create_options(size: int = 0, type: Type = Type.DYNAMIC, *, block_size: int
     return options
 
 
-def create(file: Path, size: int = 0, type: Type = Type.DYNAMIC, **options) -> None:  # pylint: disable=redefined-builtin
+def create(file: Path, size: int = 0, type: Type = Type.DYNAMIC, *, block_size: int = 0,  # pylint: disable=redefined-builtin
+           log_size: int = 0, sector_size: int = 0, physical_sector_size: int = 0, seed: Optional[bytes] = None,
+           parent: Optional[Path] = None, windows_path: Optional[str] = None, parent_dirs: Sequence[Path] = (),
+           any_parent: bool = False, force: bool = False, no_holes: bool = False, sync: bool = True) -> None:
     """Makes a new image; the file appears whole, or not at all.
 
     size: of the disk, in bytes, or 0 for a child as large as its parent; type: Type.DYNAMIC or FIXED; block_size,
     log_size, sector_size, physical_sector_size: in bytes; parent: make a child of that image, windows_path being the
-    parent's on Windows; seed: bytes that make the GUIDs reproducible; force: replace a file; no_holes; sync=False: do
-    not wait until it is durable."""
-    call("vhdx_create", path(file), byref(_create_options(size, type, **options)))
+    parent's on Windows; parent_dirs, any_parent: as for open(), for its own parents; seed: bytes that make the GUIDs
+    reproducible; force: replace a file; no_holes; sync=False: do not wait until it is durable."""
+    call("vhdx_create", path(file), byref(_create_options(
+        size, type, block_size=block_size, log_size=log_size, sector_size=sector_size,
+        physical_sector_size=physical_sector_size, seed=seed, parent=parent, windows_path=windows_path,
+        parent_dirs=parent_dirs, any_parent=any_parent, force=force, no_holes=no_holes, sync=sync)))
 
 
 class Severity(enum.IntEnum):
@@ -103,24 +111,31 @@ class CheckResult(NamedTuple):
         return not self.damages and not self.leaks
 
 
-def _finding(found: c.Finding) -> Finding:
+def make_finding(found: c.Finding) -> Finding:
     problem = found.problem.contents
     return Finding(problem.number, text(problem.name), Severity(problem.severity), text(found.file),
                    None if found.offset == c.NO_OFFSET else found.offset, text(found.text), found.guest_offset,
                    found.guest_length, found.loss_bytes)
 
 
-def check(file: Path, chain: bool = False, windows: bool = False, progress: Progress = None,
-          **how) -> CheckResult:
+def finding_function(findings: List[Finding]) -> Any:
+    """For the library: adds each finding to the list."""
+    return c.FINDING_FN(lambda _, found: findings.append(make_finding(found.contents)))
+
+
+def check(file: Path, chain: bool = False, windows: bool = False, progress: Progress = None, *,
+          parent_dirs: Sequence[Path] = (), no_parent: bool = False, any_parent: bool = False,
+          ignore_id_mismatch: bool = False, force_share: bool = False, lock_wait: float = 0) -> CheckResult:
     """Holds an image against every rule of the format, and changes nothing. chain: count the parents' faults too;
-    windows: count what Windows is known to refuse; how: as for open()."""
+    windows: count what Windows is known to refuse; the rest is as for open()."""
     findings: List[Finding] = []
     calls = Callbacks()
-    tell = c.FINDING_FN(lambda _, found: findings.append(_finding(found.contents)))
-    options = c.CheckOptions(flags=_flags(a=(chain, c.CHECK_CHAIN), b=(windows, c.CHECK_WINDOWS)), finding=tell,
+    tell = finding_function(findings)
+    options = c.CheckOptions(flags=make_flags(a=(chain, c.CHECK_CHAIN), b=(windows, c.CHECK_WINDOWS)), finding=tell,
                              progress=calls.progress(progress))
     result = c.CheckResult()
-    with open(file, examine=True, **how) as disk:
+    with open(file, examine=True, parent_dirs=parent_dirs, no_parent=no_parent, any_parent=any_parent,
+              ignore_id_mismatch=ignore_id_mismatch, force_share=force_share, lock_wait=lock_wait) as disk:
         calls.call("vhdx_check", disk._handle, byref(options), byref(result))
     return CheckResult(findings, result.damages, result.leaks, result.leaked_bytes, result.notes, result.blocks,
                        result.present, result.lost_bytes, result.doubtful_bytes)
@@ -130,7 +145,7 @@ Contents = Union[Path, Disk]
 
 
 @contextlib.contextmanager
-def _source(contents: Contents, raw: Optional[bool]):
+def source_of(contents: Contents, raw: Optional[bool]) -> Iterator[c.Source]:
     """raw: None, the content decides."""
     if isinstance(contents, Disk):
         with contents._used() as handle:
@@ -143,23 +158,25 @@ def _source(contents: Contents, raw: Optional[bool]):
 
 
 def convert(source: Contents, destination: Path, *, raw_source: Optional[bool] = None, raw: Optional[bool] = None,
-            threads: int = 0, direct: bool = False, clone: bool = True, progress: Progress = None, **image) -> None:
+            type: Type = Type.DYNAMIC, block_size: int = 0, log_size: int = 0,  # pylint: disable=redefined-builtin
+            sector_size: int = 0, force: bool = False, no_holes: bool = False, sync: bool = True, threads: int = 0,
+            direct: bool = False, clone: bool = True, progress: Progress = None) -> None:
     """Copies contents to a new file, which appears whole or not at all, or to a block device.
 
     source: a file, or an open Disk; raw_source: whether the file is raw (by default its content decides); raw: whether
-    the destination is (by default unless it is named .vhdx or .avhdx); clone: share blocks with the source where the
-    file system can, else copy and find zeros; progress: called with the bytes done and in all,
-    stops the copy when it returns True (Cancelled); image: type, block_size, log_size, sector_size, force, no_holes,
-    sync as for create()."""
+    the destination is (by default unless it is named .vhdx or .avhdx); type, block_size, log_size, sector_size, force,
+    no_holes, sync: as for create(); clone: share blocks with the source where the file system can, else copy and find
+    zeros; progress: called with the bytes done and in all, stops the copy when it returns True (Cancelled)."""
     if raw is None:
         raw = not path(destination).lower().endswith((b".vhdx", b".avhdx"))
     calls = Callbacks()
-    create_options = _create_options(**image)
+    create_options = _create_options(0, type, block_size=block_size, log_size=log_size, sector_size=sector_size,
+                                     force=force, no_holes=no_holes, sync=sync)
     target = c.Destination(format=c.FORMAT_RAW if raw else c.FORMAT_VHDX, path=path(destination))
     target.create.contents = create_options
     flags = (c.CONVERT_DIRECT if direct else 0) | (0 if clone else c.CONVERT_NO_CLONE)
     options = c.ConvertOptions(flags=flags, threads=number(threads, 32), progress=calls.progress(progress))
-    with _source(source, raw_source) as from_where:
+    with source_of(source, raw_source) as from_where:
         calls.call("vhdx_convert", byref(from_where), byref(target), byref(options))
 
 
@@ -169,6 +186,6 @@ def compare(a: Contents, b: Contents, *, raw_a: Optional[bool] = None, raw_b: Op
     calls = Callbacks()
     result = c.Difference()
     options = c.CompareOptions(progress=calls.progress(progress))
-    with _source(a, raw_a) as first, _source(b, raw_b) as second:
+    with source_of(a, raw_a) as first, source_of(b, raw_b) as second:
         calls.call("vhdx_compare", byref(first), byref(second), byref(options), byref(result))
     return result.offset if result.differ else None

@@ -2,6 +2,7 @@
 """The structs of vhdx.h that this package uses, member by member."""
 from ctypes import (CFUNCTYPE, POINTER, Structure, c_char_p, c_int, c_size_t, c_uint, c_uint8, c_uint32, c_uint64,
                     c_void_p, sizeof)
+from typing import Any
 
 NO_OFFSET = (1 << 64) - 1
 
@@ -24,6 +25,16 @@ CREATE_NO_HOLES = 0x2
 CREATE_NO_SYNC = 0x4
 CONVERT_DIRECT = 0x1
 CONVERT_NO_CLONE = 0x2
+RESIZE_SHRINK = 0x1
+RESIZE_FORCE = 0x2
+COMPACT_DRY_RUN = 0x1
+COMPACT_NO_HOLES = 0x2
+COMMIT_FORCE = 0x1
+REBASE_UNSAFE = 0x1
+REPAIR_DRY_RUN = 0x1
+REPAIR_DISCARD_LOG = 0x2
+REPAIR_NO_HOLES = 0x4
+SALVAGE_FORCE = 0x1
 FORMAT_RAW = 0
 FORMAT_VHDX = 1
 
@@ -34,7 +45,7 @@ PROGRESS_FN = CFUNCTYPE(c_int, c_void_p, c_uint64, c_uint64)
 class Sized(Structure):
     """A struct that begins with its size."""
 
-    def __init__(self, **members):
+    def __init__(self, **members: Any) -> None:
         super().__init__(**members)
         self.size = sizeof(self)
 
@@ -128,11 +139,78 @@ class Difference(Sized):
                 ("b_size", c_uint64)]
 
 
+class ResizeOptions(Sized):
+    _fields_ = [("size", c_size_t), ("flags", c_uint32), ("progress", PROGRESS_FN), ("opaque", c_void_p)]
+
+
+class CompactOptions(Sized):
+    _fields_ = [("size", c_size_t), ("flags", c_uint32), ("is_free", c_void_p), ("is_free_opaque", c_void_p),
+                ("output", c_char_p), ("output_io", c_void_p), ("progress", PROGRESS_FN), ("opaque", c_void_p)]
+
+
+class CompactResult(Sized):
+    _fields_ = [("size", c_size_t), ("file_size_before", c_uint64), ("file_size_after", c_uint64), ("present", c_uint64),
+                ("zero", c_uint64), ("unused", c_uint64), ("moved", c_uint64), ("kept_bytes", c_uint64),
+                ("other_bytes", c_uint64), ("keeps_blocks", c_int)]
+
+
+class CommitOptions(Sized):
+    _fields_ = [("size", c_size_t), ("flags", c_uint32), ("into", c_void_p), ("progress", PROGRESS_FN),
+                ("opaque", c_void_p)]
+
+
+class RebaseOptions(Sized):
+    _fields_ = [("size", c_size_t), ("flags", c_uint32), ("parent", c_char_p), ("relative_path", c_char_p),
+                ("windows_path", c_char_p), ("volume_path", c_char_p), ("parent_options", POINTER(OpenOptions)),
+                ("progress", PROGRESS_FN), ("opaque", c_void_p)]
+
+
+class DiffOptions(Sized):
+    _fields_ = [("size", c_size_t), ("flags", c_uint32), ("block_size", c_uint32), ("log_length", c_uint32),
+                ("windows_path", c_char_p), ("relative_path", c_char_p), ("warning", WARNING_FN),
+                ("progress", PROGRESS_FN), ("opaque", c_void_p)]
+
+
+class RepairOptions(Sized):
+    _fields_ = [("size", c_size_t), ("flags", c_uint32), ("undo_path", c_char_p), ("mended", FINDING_FN),
+                ("left", FINDING_FN), ("progress", PROGRESS_FN), ("opaque", c_void_p), ("undo", c_void_p),
+                ("scratch", c_void_p), ("io", c_void_p)]
+
+
+class RepairResult(Sized):
+    _fields_ = [("size", c_size_t), ("mended", c_uint64), ("left", c_uint64), ("lost_bytes", c_uint64),
+                ("changed_bytes", c_uint64), ("released_bytes", c_uint64), ("undo_was_used", c_int), ("is_written", c_int)]
+
+
+class SalvageFact(Structure):
+    _fields_ = [("how", c_int), ("text", c_char_p)]
+
+
+class SalvageOptions(Sized):
+    _fields_ = [("size", c_size_t), ("flags", c_uint32), ("block_size", c_uint32), ("virtual_size", c_uint64),
+                ("logical_sector_size", c_uint32), ("range", c_void_p), ("progress", PROGRESS_FN), ("opaque", c_void_p),
+                ("io", c_void_p)]
+
+
+class SalvageResult(Sized):
+    _fields_ = [("size", c_size_t), ("virtual_size", c_uint64), ("block_size", c_uint32),
+                ("logical_sector_size", c_uint32), ("type", c_int), ("log_offset", c_uint64),
+                ("metadata_offset", c_uint64), ("bat_offset", c_uint64), ("missing_bytes", c_uint64),
+                ("virtual_size_fact", SalvageFact), ("block_size_fact", SalvageFact),
+                ("logical_sector_size_fact", SalvageFact), ("type_fact", SalvageFact), ("log_fact", SalvageFact),
+                ("metadata_fact", SalvageFact), ("bat_fact", SalvageFact), ("zero_bytes", c_uint64),
+                ("parent_bytes", c_uint64), ("found_bytes", c_uint64), ("guessed_bytes", c_uint64),
+                ("lost_bytes", c_uint64), ("blocks", c_uint64), ("lost_blocks", c_uint64)]
+
+
 # What each is in C.
 NAMES = {
     Guid: "vhdx_guid", Error: "vhdx_error", Problem: "vhdx_problem", Finding: "vhdx_finding",
     OpenOptions: "vhdx_open_options", Info: "vhdx_info", Extent: "vhdx_extent", CheckOptions: "vhdx_check_options",
     CheckResult: "vhdx_check_result", CreateOptions: "vhdx_create_options", Source: "vhdx_source",
     Destination: "vhdx_destination", ConvertOptions: "vhdx_convert_options", CompareOptions: "vhdx_compare_options",
-    Difference: "vhdx_difference",
+    Difference: "vhdx_difference", ResizeOptions: "vhdx_resize_options", CompactOptions: "vhdx_compact_options",
+    CompactResult: "vhdx_compact_result", CommitOptions: "vhdx_commit_options", RebaseOptions: "vhdx_rebase_options",
+    DiffOptions: "vhdx_diff_options", RepairOptions: "vhdx_repair_options", RepairResult: "vhdx_repair_result",
+    SalvageFact: "vhdx_salvage_fact", SalvageOptions: "vhdx_salvage_options", SalvageResult: "vhdx_salvage_result",
 }

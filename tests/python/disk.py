@@ -1,107 +1,28 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The Python package: its structs are the header's, and it does what its page says."""
+"""Disks and file objects of the Python package, by many threads and by readers of others."""
 import os
 import sys
 
 sys.dont_write_bytecode = True
-HERE = os.path.dirname(os.path.realpath(__file__))
-TOP = os.path.join(HERE, os.pardir, os.pardir)
-sys.path[:0] = [HERE, os.path.join(HERE, os.pardir, "support"), os.path.join(TOP, "python")]
-os.environ["VHDX_LIBRARY"] = os.environ["VHDX_LIB_SHARED"]
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), os.pardir, "support"))
 
-import ctypes
 import errno
 import hashlib
 import io
 import random
-import re
 import subprocess
 import tarfile
 import threading
 import time
-import warnings
 
 import command
 import tap
 from disks import MIB, Model, digest, noise
-
-warnings.simplefilter("error")
-
-
-def loads():
-    """A library with sanitizers, or of another architecture, cannot be loaded into this Python."""
-    told = subprocess.run([sys.executable, "-c", "import ctypes, os; ctypes.CDLL(os.environ['VHDX_LIBRARY'])"],
-                          capture_output=True, check=False)
-    return "this Python cannot load the library" if told.returncode else None
-
+from package import TOP, fails, image, loads
 
 if not loads():
     import vhdx
-    from vhdx import _library, _structs
-
-
-def image(folder, name="disk.vhdx", size=64 * MIB, **how):
-    path = os.path.join(folder, name)
-    vhdx.create(path, size, **how)
-    return path
-
-
-def fails(kind, function, *arguments, number=None, **more):
-    try:
-        function(*arguments, **more)
-    except kind as error:
-        assert number is None or error.errno == number, error.errno
-        return error
-    raise AssertionError(f"no {kind.__name__} from {function.__name__}{arguments}")
-
-
-# ---- The interface to C ----
-
-PROGRAM = """#include <stdio.h>
-#include <vhdx.h>
-int main(void)
-{
-%s
-	return 0;
-}
-"""
-
-
-@tap.case("structs and constants are those of the header", loads, tap.tool("cc"))
-def _(folder):
-    lines = []
-    for struct, name in _structs.NAMES.items():
-        lines.append(f'\tprintf("{name} %zu\\n", sizeof(struct {name}));')
-        for field, _ in struct._fields_:
-            lines.append(f'\tprintf("{name}.{field} %zu %zu\\n", offsetof(struct {name}, {field}), '
-                         f'sizeof(((struct {name} *)0)->{field}));')
-    constants = [name for name in dir(_structs) if re.match(r"(OPEN|EXTENTS|CHECK|CREATE|CONVERT|FORMAT|ZERO|FUA|NO_OFFSET)", name)]
-    assert len(constants) > 15
-    lines += [f'\tprintf("{name} %llu\\n", (unsigned long long)VHDX_{name});' for name in constants]
-    source, program = os.path.join(folder, "layout.c"), os.path.join(folder, "layout")
-    with open(source, "w", encoding="ascii") as file:
-        file.write(PROGRAM % "\n".join(lines))
-    command.run(["cc", "-I", os.path.join(TOP, "include"), source, "-o", program])
-    told = command.run([program]).out.splitlines()
-    known = []
-    for struct, name in _structs.NAMES.items():
-        known.append(f"{name} {ctypes.sizeof(struct)}")
-        known += [f"{name}.{field} {getattr(struct, field).offset} {getattr(struct, field).size}"
-                  for field, _ in struct._fields_]
-    known += [f"{name} {getattr(_structs, name)}" for name in constants]
-    assert told == known, [pair for pair in zip(told, known) if pair[0] != pair[1]][:5]
-
-
-@tap.case("enumerations are those of the header", loads)
-def _(_):
-    with open(os.path.join(TOP, "include", "vhdx.h"), encoding="ascii") as file:
-        header = file.read()
-    for enumeration, name, prefix in ((vhdx.Type, "type", ""), (vhdx.LogState, "log_state", "LOG_"),
-                                      (vhdx.Kind, "extent_type", "EXTENT_"), (vhdx.Severity, "severity", "")):
-        body = re.search(rf"^enum vhdx_{name} {{(.*?)^}};", header, re.M | re.S)[1]
-        found = {key: int(value) for key, value in re.findall(rf"VHDX_{prefix}(\w+) =\s+(\d+)", body)}
-        assert found == {one.name: one.value for one in enumeration}, (name, found)
 
 
 # ---- Disks ----
@@ -207,6 +128,31 @@ def _(folder):
             assert disk.read(number * 40 * 65536, 40 * 65536) == bytes([number + 1]) * 40 * 65536
 
 
+@tap.case("a close ends the disk although other threads go on reading", loads)
+def _(folder):
+    disk, begun, told = vhdx.open(image(folder)), threading.Barrier(4), []
+
+    def read():
+        begun.wait()
+        while True:
+            try:
+                disk.read(0, MIB)
+            except ValueError as error:
+                told.append(str(error))
+                return
+
+    threads = [threading.Thread(target=read, daemon=True) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    begun.wait()
+    closer = threading.Thread(target=disk.close, daemon=True)
+    closer.start()
+    for thread in (closer, *threads):
+        thread.join(60)
+        assert not thread.is_alive()
+    assert told == ["the disk is closed"] * 3, told
+
+
 @tap.case("other threads run while a call is in the library", loads)
 def _(folder):
     raw, ticks, running = os.path.join(folder, "in.raw"), [0], [True]
@@ -262,6 +208,18 @@ def _(folder):
         fails(io.UnsupportedOperation, file.write, b"1")
 
 
+@tap.case("a file object that is closed refuses everything, and the disk stays open", loads)
+def _(folder):
+    with vhdx.open(image(folder), writable=True) as disk:
+        raw = vhdx.RawFile(disk)
+        raw.close()
+        for use in (lambda: raw.read(1), lambda: raw.seek(0), raw.tell, lambda: raw.readinto(bytearray(1)), lambda: raw.write(b"a")):
+            fails(ValueError, use)
+        assert disk.read(0, 1) == b"\0"
+    fails(ValueError, disk.__enter__)
+    fails(ValueError, disk.file)
+
+
 @tap.case("tarfile reads and writes an archive on a disk", loads)
 def _(folder):
     path, names = image(folder), [f"file {number}" for number in range(20)]
@@ -300,89 +258,48 @@ def _(folder):
         assert not disk.closed
 
 
-# ---- Operations ----
+def of_tsk():
+    """A Python that has pytsk3."""
+    for python in sys.executable, "/usr/bin/python3":
+        if os.path.exists(python) and not subprocess.run([python, "-c", "import pytsk3"], capture_output=True, check=False).returncode:
+            return python
+    return None
 
-@tap.case("convert and compare go both ways, and a child is read through its chain", loads)
+
+TSK = """import sys, pytsk3, vhdx
+class Img(vhdx.Image, pytsk3.Img_Info):
+    pass
+class OfFile(pytsk3.Img_Info):
+    def __init__(self, file):
+        self.file = file
+        super().__init__(url="", type=pytsk3.TSK_IMG_TYPE_EXTERNAL)
+    def close(self):
+        self.file.close()
+    def read(self, offset, size):
+        self.file.seek(offset)
+        return self.file.read(size)
+    def get_size(self):
+        return self.file.seek(0, 2)
+with vhdx.open(sys.argv[1]) as disk:
+    for image in Img(disk, url=""), OfFile(disk.file()):
+        system = pytsk3.FS_Info(image)
+        print(sorted(entry.info.name.name.decode() for entry in system.open_dir("/home")))
+        print(system.open("/home/letter.txt").read_random(0, 100).decode())
+"""
+
+
+@tap.case("pytsk3 reads a file system through an Image, and through the file object", loads, tap.tool("mke2fs"),
+          lambda: None if of_tsk() else "no pytsk3")
 def _(folder):
-    model = Model(8 * MIB)
-    model.write(MIB + 5, noise("convert", 3 * MIB))
-    raw = model.save(os.path.join(folder, "in.raw"))
-    there = os.path.join(folder, "there.vhdx")
-    vhdx.convert(raw, there, block_size=1 << 20, sector_size=4096, sync=False)
-    with vhdx.open(there) as disk:
-        assert disk.info.block_size == 1 << 20 and disk.info.logical_sector_size == 4096
-        back = os.path.join(folder, "back.raw")
-        vhdx.convert(disk, back, raw=True, threads=2, direct=True)
-        assert vhdx.compare(disk, raw) is None
-    assert digest(back) == model.digest()
-    with open(back, "r+b") as file:
-        file.seek(2 * MIB)
-        file.write(b"\xff\xfe\xfd")
-    assert vhdx.compare(there, back) == 2 * MIB
-    fails(vhdx.VhdxError, vhdx.convert, raw, there, number=errno.EEXIST)
-    vhdx.convert(raw, there, force=True, type=vhdx.Type.FIXED)
-    with vhdx.open(there) as disk:
-        assert disk.info.type == vhdx.Type.FIXED
-
-
-@tap.case("progress is told, stops a copy, and an exception in it comes out", loads)
-def _(folder):
-    raw = Model(64 * MIB).save(os.path.join(folder, "in.raw"))
-    with open(raw, "r+b") as file:
-        file.write(noise("progress", 16 * MIB))
-    told = []
-    vhdx.convert(raw, os.path.join(folder, "a.vhdx"), progress=lambda done, total: told.append((done, total)))
-    assert told[-1] == (64 * MIB, 64 * MIB) and told == sorted(told), told[-3:]
-    target = os.path.join(folder, "b.vhdx")
-    fails(vhdx.Cancelled, vhdx.convert, raw, target, progress=lambda done, total: True)
-
-    def breaks(done, total):
-        raise KeyError("out of progress")
-
-    fails(KeyError, vhdx.convert, raw, target, progress=breaks)
-    assert sorted(os.listdir(folder)) == ["a.vhdx", "in.raw"], os.listdir(folder)
-
-
-@tap.case("check tells each finding, and errors carry what the library says", loads)
-def _(folder):
-    path = image(folder)
-    assert vhdx.check(path).clean and vhdx.is_image(path)
-    with open(path, "r+b") as file:
-        file.seek(64 << 10)
-        file.write(b"\xff" * 8)
-    found = vhdx.check(path)
-    assert not found.clean and found.damages == 1 and found.findings[0].number == 201, found
-    assert found.findings[0].severity == vhdx.Severity.DAMAGE and found.findings[0].offset == 64 << 10
-    with open(path, "r+b") as file:
-        file.seek(128 << 10)
-        file.write(b"\xff" * 8)
-    error = fails(vhdx.Inconsistent, vhdx.open, path, number=errno.EUCLEAN)
-    assert error.problem == 203 and error.filename == path and error.text in str(error), error
-    assert isinstance(error, OSError)
-    fails(ValueError, vhdx.open, "a\0b")
-    with vhdx.open(image(folder, "locked.vhdx"), writable=True):
-        fails(vhdx.Busy, vhdx.open, os.path.join(folder, "locked.vhdx"), number=errno.EAGAIN)
-
-
-@tap.case("the same seed makes the same file", loads)
-def _(folder):
-    contents = []
-    for name in "a.vhdx", "b.vhdx":
-        with open(image(folder, name, seed=b"seed"), "rb") as file:
-            contents.append(file.read())
-    assert contents[0] == contents[1]
-
-
-@tap.case("the examples of its page run", loads)
-def _(folder):
-    with open(os.path.join(TOP, "docs", "PYTHON.md"), encoding="ascii") as file:
-        blocks = re.findall(r"^```python\n(.*?)^```", file.read(), re.M | re.S)
-    assert len(blocks) >= 8
-    image(folder)
-    path = os.pathsep.join([os.path.join(TOP, "python"), os.environ.get("PYTHONPATH", "")])
-    out = command.run([sys.executable, "-W", "error", "-B", "-c", "".join(blocks)], cwd=folder,
-                      env=dict(os.environ, PYTHONPATH=path)).out
-    assert "DYNAMIC 67108864 2097152" in out and "['disk.vhdx']" in out and out.splitlines()[-1].startswith("203 "), out
+    home, raw, path = (os.path.join(folder, name) for name in ("root/home", "ext4.raw", "ext4.vhdx"))
+    os.makedirs(home)
+    with open(os.path.join(home, "letter.txt"), "w", encoding="ascii") as file:
+        file.write("Dear reader,")
+    subprocess.run([tap.find_tool("mke2fs"), "-q", "-t", "ext4", "-d", os.path.dirname(home), raw, "16M"], check=True,
+                   capture_output=True)
+    vhdx.convert(raw, path)
+    out = command.run([of_tsk(), "-B", "-c", TSK, path], env=dict(os.environ, PYTHONPATH=os.path.join(TOP, "python"))).out
+    assert out.splitlines() == ["['.', '..', 'letter.txt']", "Dear reader,"] * 2, out
 
 
 tap.main()
