@@ -3,6 +3,9 @@
  * copy_sparse IMAGE OUT.raw: copies what a disk holds to a raw file, and leaves holes where it holds nothing.
  * vhdx_convert does the same faster; this shows how to go by extents, as a backup program would.
  */
+#define _POSIX_C_SOURCE	  200809L
+#define _FILE_OFFSET_BITS 64
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -16,7 +19,9 @@
 
 static int fail(void)
 {
-	fprintf(stderr, "copy_sparse: %s\n", vhdx_last_error()->text);
+	const struct vhdx_error *error = vhdx_last_error();
+
+	fprintf(stderr, "copy_sparse: %s: %s\n", error->file, error->text);
 	return -1;
 }
 
@@ -76,32 +81,49 @@ static int copy_disk(struct vhdx *disk, uint64_t size, int fd)
 	return 0;
 }
 
-int main(int argc, char **argv)
+/* A copy that is not whole does not stay. */
+static int copy_to(struct vhdx *disk, const char *path)
 {
 	struct vhdx_info info = {.size = sizeof(info)};
+
+	if (vhdx_get_info(disk, &info))
+		return fail();
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+
+	if (fd < 0) {
+		perror("copy_sparse: cannot make the file");
+		return -1;
+	}
+	int ret = ftruncate(fd, (off_t)info.virtual_size);
+
+	if (ret)
+		perror("copy_sparse: cannot give the file its size");
+	else
+		ret = copy_disk(disk, info.virtual_size, fd);
+	if (!ret && fsync(fd)) {
+		perror("copy_sparse: cannot make the file durable");
+		ret = -1;
+	}
+	close(fd);
+	if (ret)
+		unlink(path);
+	return ret;
+}
+
+int main(int argc, char **argv)
+{
 	struct vhdx *disk;
 
 	if (argc != 3) {
 		fprintf(stderr, "usage: copy_sparse IMAGE OUT.raw\n");
 		return 1;
 	}
-	if (vhdx_open(argv[1], NULL, &disk) || vhdx_get_info(disk, &info)) {
+	if (vhdx_open(argv[1], NULL, &disk)) {
 		fail();
 		return 1;
 	}
-	int fd = open(argv[2], O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	int ret = copy_to(disk, argv[2]);
 
-	if (fd < 0 || ftruncate(fd, (off_t)info.virtual_size)) {
-		perror("copy_sparse: cannot make the file");
-		return 1;
-	}
-	int ret = copy_disk(disk, info.virtual_size, fd);
-
-	if (!ret && fsync(fd)) {
-		perror("copy_sparse: cannot make the file durable");
-		ret = -1;
-	}
-	close(fd);
 	vhdx_close(disk);
 	return ret ? 1 : 0;
 }

@@ -9,7 +9,9 @@
 
 static int fail(void)
 {
-	fprintf(stderr, "\nincremental_backup: %s\n", vhdx_last_error()->text);
+	const struct vhdx_error *error = vhdx_last_error();
+
+	fprintf(stderr, "\nincremental_backup: %s: %s\n", error->file, error->text);
 	return 1;
 }
 

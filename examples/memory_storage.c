@@ -74,7 +74,9 @@ static int memory_get_size(void *opaque, uint64_t *ret_size)
 
 static int fail(void)
 {
-	fprintf(stderr, "memory_storage: %s\n", vhdx_last_error()->text);
+	const struct vhdx_error *error = vhdx_last_error();
+
+	fprintf(stderr, "memory_storage: %s: %s\n", error->file, error->text);
 	return 1;
 }
 
@@ -100,17 +102,20 @@ static int print_text(const struct vhdx_io *io, size_t length)
 	struct vhdx *disk;
 	char *text = malloc(length + 1);
 
-	if (!text || vhdx_open_io(io, NULL, &disk)) {
-		free(text);
-		return fail();
+	if (!text) {
+		perror("memory_storage");
+		return -1;
 	}
-	int ret = vhdx_pread(disk, text, length + 1, PLACE);
+	int ret = vhdx_open_io(io, NULL, &disk);
 
+	if (!ret) {
+		ret = vhdx_pread(disk, text, length + 1, PLACE);
+		vhdx_close(disk);
+	}
 	if (ret)
 		fail();
 	else
 		puts(text);
-	vhdx_close(disk);
 	free(text);
 	return ret;
 }

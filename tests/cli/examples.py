@@ -11,7 +11,7 @@ sys.path[:0] = [HERE, os.path.join(HERE, os.pardir, "support")]
 import disks
 import script
 import tap
-from command import run, vhdx
+from command import run, vhdx, vhdx_json
 from disks import MIB, Model, noise
 
 
@@ -44,8 +44,11 @@ def _(folder):
     with open(out, "rb") as file:
         assert file.read() == changed.read(3 * MIB, 2 * MIB)
     assert not disks.changes(before, disks.snapshot(images))
-    assert "read_range: " in example("read_range", child, str(64 * MIB), "1", status=1).err
-    assert example("read_range", os.path.join(folder, "none"), "0", "1", status=1).err
+    assert f"read_range: {child}: " in example("read_range", child, str(64 * MIB), "1", status=1).err
+    none = os.path.join(folder, "none")
+    assert f"read_range: {none}: cannot be opened: No such file" in example("read_range", none, "0", "1", status=1).err
+    for number in "x", "-1", "1k", "", "99999999999999999999":
+        assert "no number of bytes" in example("read_range", child, number, "1", status=1).err, number
 
 
 @tap.case("copy_sparse copies the contents and leaves the rest as holes")
@@ -56,6 +59,14 @@ def _(folder):
     assert disks.digest(raw) == changed.digest() and os.path.getsize(raw) == changed.size
     assert disks.allocated(raw) < 4 * MIB, disks.allocated(raw)
     example("copy_sparse", child, raw, status=1)
+    assert os.path.getsize(raw) == changed.size
+    damaged, half = os.path.join(folder, "damaged.vhdx"), os.path.join(folder, "half.raw")
+    vhdx("convert", child, damaged)
+    with open(damaged, "r+b") as file:  # its second block lies behind all files
+        file.seek(vhdx_json("info", "--json", damaged)["vhdx"]["bat-offset"] + 8)
+        file.write(((1 << 50) | 6).to_bytes(8, "little"))
+    assert f"copy_sparse: {damaged}: " in example("copy_sparse", damaged, half, status=1).err
+    assert not os.path.exists(half)
 
 
 @tap.case("memory_storage gives the text back")
