@@ -39,7 +39,7 @@ def files(top):
 
 
 @tap.case("installed files are complete, programs compile and run against them, and uninstall removes all",
-          own_build, tap.tool("meson", "ninja", "cc", "pkg-config"))
+          own_build, tap.tool("meson", "ninja", "cc", "pkg-config", "readelf"))
 def _(folder):
     top = os.path.join(folder, "top")
     # The record of what was installed, by which it is removed, is the build folder's.
@@ -52,7 +52,7 @@ def _(folder):
     found = files(top)
     names = {os.path.basename(name) for name in found}
     assert {"vhdx", "vhdx.h", "libvhdx.so", "libvhdx.so.1", "libvhdx.a", "libvhdx.pc", "vhdx.1", "vhdx-convert.1",
-            "libvhdx.3", "vhdx-problems.7", "vhdx-hyperv.7"} <= names, sorted(names)
+            "libvhdx.3", "vhdx-problems.7", "vhdx-hyperv.7", "_vhdx"} <= names, sorted(names)
     assert all("/build" not in name for name in found), found
 
     library = os.path.join(prefix, options()["libdir"])
@@ -60,13 +60,25 @@ def _(folder):
                LD_LIBRARY_PATH=library)
     flags = command.run(["pkg-config", "--cflags", "--libs", "libvhdx"], env=env).out.split()
     program = os.path.join(folder, "memory_storage")
-    source = os.path.join(HERE, os.pardir, os.pardir, "examples", "memory_storage.c")
-    command.run(["cc", "-D_GNU_SOURCE", "-o", program, source, *flags])
+    for name in "copy_sparse", "incremental_backup", "read_range", "memory_storage":
+        source = os.path.join(HERE, os.pardir, os.pardir, "examples", f"{name}.c")
+        command.run(["cc", "-std=c11", "-Wall", "-Wextra", "-Werror", "-o", program, source, *flags])
     assert command.run([program, "installed"], env=env).out.startswith("installed\n")
     disk = os.path.join(folder, "disk.vhdx")
     installed = os.path.join(prefix, "bin", "vhdx")
     command.run([installed, "create", "-q", disk, "64M"], env=env)
     assert "No fault was found" in command.run([installed, "check", disk], env=env).out
+    # The package finds the library that was installed with it, when it is in the folder above python's.
+    package = next((os.path.dirname(name) for name in found if name.endswith("vhdx/__init__.py")), None)
+    if package and os.path.dirname(os.path.dirname(os.path.dirname(os.path.join(top, package)))) == library:
+        alone = {name: value for name, value in os.environ.items() if name not in ("LD_LIBRARY_PATH", "VHDX_LIBRARY")}
+        alone["PYTHONPATH"] = os.path.dirname(os.path.join(top, package))
+        command.run([sys.executable, "-c", "import vhdx; vhdx.open(__import__('sys').argv[1])", disk], env=alone)
+
+    # Where the loader would not look, the command finds its library by itself.
+    place = os.path.join(options()["prefix"], options()["libdir"])
+    dynamic = command.run(["readelf", "-d", installed]).out
+    assert (f"[{place}]" in dynamic) == (options()["prefix"] != "/usr"), dynamic
 
     command.run(["ninja", "-C", BUILD, "uninstall"], env=dict(os.environ, DESTDIR=top))
     assert not files(top), files(top)

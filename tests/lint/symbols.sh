@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Global symbols begin with vhdx_; what the shared library exports is what vhdx.h declares and the map lists.
+# Global symbols begin with vhdx_; what the shared library exports is what vhdx.h declares, and the map and the Debian
+# package list.
 set -eu -o pipefail
 cd "${VHDX_SOURCE:-$(dirname "$0")/../..}"
 : "${VHDX_LIB_STATIC:?path of libvhdx.a}" "${VHDX_LIB_SHARED:?path of libvhdx.so}"
@@ -30,5 +31,7 @@ same() { # same NAME-A LIST-A NAME-B LIST-B
 	fi
 }
 same vhdx.h "$declared" libvhdx.map "$listed"
+packaged=$(sed -nE 's/^ (vhdx_[a-z0-9_]+)@.*/\1/p' debian/libvhdx1.symbols | sort)
+same vhdx.h "$declared" libvhdx1.symbols "$packaged"
 same vhdx.h "$declared" "$(basename "$VHDX_LIB_SHARED")" "$exported"
 exit $failed
