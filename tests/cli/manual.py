@@ -64,6 +64,15 @@ def _(_):
             assert short <= told[name][1], (verb, name, short, told[name])
 
 
+@tap.case("an option that a verb's page only names is described in vhdx(1)")
+def _(_):
+    common = set(manpage.options("vhdx.1", described=True))
+    for verb in of_verbs():
+        page = f"vhdx-{verb}.1"
+        missing = set(manpage.options(page)) - set(manpage.options(page, described=True)) - common
+        assert not missing, (page, missing)
+
+
 @tap.case("the pages are sound mdoc", tap.tool("mandoc"))
 def _(_):
     for name in os.listdir(manpage.FOLDER):
@@ -83,6 +92,14 @@ def _(folder):
     assert listed == known and len(known) > 100, (len(listed), len(known))
     if shutil.which("mandoc"):
         assert not manpage.unsound(page), manpage.unsound(page)
+
+
+@tap.case("the pages name no page of ours that does not exist")
+def _(_):
+    pages = {name for name in os.listdir(manpage.FOLDER) if re.search(r"\.[137]$", name)} | {"vhdx-problems.7"}
+    for name in pages - {"vhdx-problems.7"}:
+        named = {f"{page}.{chapter}" for page, chapter in re.findall(r"^\.(?:It )?Xr (\S*vhdx\S*) (\d)", manpage.text(name), re.M)}
+        assert named <= pages, (name, named - pages)
 
 
 # ---- Examples ----

@@ -29,10 +29,11 @@ def examples(name):
             re.findall(r"^\.Bd -literal.*?\n(.*?)^\.Ed", section(name, "EXAMPLES"), re.MULTILINE | re.DOTALL)]
 
 
-def options(name):
-    """Options that the page describes or names: each by its longest name, with what follows it as --help shows it."""
+def options(name, described=False):
+    """Options that the page names, or those that it has a paragraph for: each by its longest name, with what follows it
+    as --help shows it."""
     found = {}
-    for line in re.findall(r"^\.(?:It )?(Fl .*)$", text(name), re.MULTILINE):
+    for line in re.findall(r"^\.It (Fl .*)$" if described else r"^\.(?:It )?(Fl .*)$", text(name), re.MULTILINE):
         words = re.findall(r"Fl (\S+)((?: (?:Ns )?(?:Op )?(?:= )?(?:Ns )?(?:Ar|Cm) \S+)?)", line)
         short = [word for word, _ in words if not word.startswith("-")]
         long = [(word, value) for word, value in words if word.startswith("-")]
@@ -46,7 +47,7 @@ def options(name):
 
 def unsound(page):
     """What mandoc says of a page, which is nothing of a sound one."""
-    said = command.run(["mandoc", "-T", "lint", "-W", "style", page], status=None)
+    said = command.run(["mandoc", "-T", "lint", "-W", "all", page], status=None)
     # It also speaks of pages that are not installed here.
     return [line for line in (said.out + said.err).splitlines()
             if os.path.basename(page) in line and "referenced manual not found" not in line]
