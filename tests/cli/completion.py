@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""What the shells offer on a tabulator: verbs, the options of --help, the values that are known, files."""
+"""What the shells make of a tabulator, at a terminal: verbs, the options of --help, their values, images, folders."""
 import os
 import sys
 
@@ -8,85 +8,106 @@ sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, os.pardir, "support")]
 
+import contextlib
+import functools
 import re
 
-import command
+import interactive
 import tap
 from command import VHDX, run, vhdx
 
 SCRIPT = os.path.join(HERE, os.pardir, os.pardir, "completion", "generate")
 
-ZSH = r"""
-zmodload zsh/zpty
-zpty shell zsh -f -i
-say() { zpty -w shell "$1"; }
-say "PS1=; unsetopt zle_bracketed_paste prompt_cr prompt_sp; stty -echo; fpath=($1 \$fpath); cd $2"
-say 'autoload -Uz compinit; compinit -u -D; zstyle ":completion:*" list-colors; LISTMAX=9999; COLUMNS=80 LINES=200'
-say 'compadd() { for one; do [[ $one == -[OAD] ]] && { builtin compadd "$@"; return }; done
-	typeset -a found; builtin compadd -A found "$@"; for one in $found; do print -r -- "<$one>"; done; builtin compadd "$@"; }'
-say 'show() { compstate[insert]=; compstate[list]=; }; tell() { _main_complete; show; print -r -- "<end>"; }'
-say 'zle -C tell complete-word tell; bindkey "^I" tell; print -r -- "<ready>"'
-zpty -r shell line '*<ready>*<ready>*'
-zpty -w -n shell "$3"$'\t'
-zpty -r shell line '*<end>*'
-print -r -- "$line"
-zpty -d shell
-"""
+
+@functools.lru_cache(None)
+def generated(name):
+    return run([SCRIPT, name, os.path.realpath(VHDX), "/dev/stdout"]).out
 
 
-def made(shell, folder):
-    path = os.path.join(folder, "_vhdx")
-    run([SCRIPT, shell, os.path.realpath(VHDX), path])
-    return path
+@contextlib.contextmanager
+def shell(name, folder):
+    """In a folder where names are in the way: folders called as a verb and a format, other files beside images."""
+    directory, place = os.path.join(folder, "functions"), os.path.join(folder, "place")
+    for path in (directory, place, *(os.path.join(place, one) for one in ("info", "raw", "somewhere", "kept.vhdx"))):
+        os.mkdir(path)
+    for one in ("my disk.vhdx", "some.vhdx", "notes.txt", "note.avhdx", "odd.img", "UPPER.VHDX"):
+        with open(os.path.join(place, one), "wb"):
+            pass
+    with open(os.path.join(directory, {"bash": "vhdx", "zsh": "_vhdx"}[name]), "w", encoding="utf-8") as file:
+        file.write(generated(name))
+    with interactive.shell(name, directory, place) as found:
+        yield found
 
 
-def bash(folder, words):
-    """What bash offers for the last of @words."""
-    path = made("bash", folder)
-    quoted = " ".join(f"'{word}'" for word in words)
-    text = f"source '{path}'; COMP_WORDS=({quoted}); COMP_CWORD={len(words) - 1}; _vhdx; printf '%s\\n' \"${{COMPREPLY[@]}}\""
-    return set(run(["bash", "-u", "-c", text], cwd=folder).out.split())
-
-
-def zsh(folder, words):
-    os.makedirs(os.path.join(folder, "functions"), exist_ok=True)
-    os.rename(made("zsh", folder), os.path.join(folder, "functions", "_vhdx"))
-    said = command.run(["zsh", "-f", "-c", ZSH, "zsh", os.path.join(folder, "functions"), folder, " ".join(words)], cwd=folder)
-    return set(re.findall(r"<([^<>]*)>", said.out)) - {"end", "ready"}
+def verbs():
+    """All but mount where that is a program which was not built."""
+    told = re.findall(r"^ {2}(\w+) +\S", run([VHDX, "--help"]).out, re.M)
+    return [verb for verb in told if verb != "mount" or os.environ.get("VHDX_MOUNT")]
 
 
 def options_of(verb):
-    return {name for pair in re.findall(r"^ {2}(-\w)?(?:, )? *(--[\w-]+)?", vhdx(verb, "--help").out, re.M)
-            for name in pair if name}
+    text = vhdx(verb, "--help").out.split("\n\n")[1]
+    return {name for pair in re.findall(r"^ {2}(-\w)?(?:, )? *(--[\w-]+)?", text, re.M) for name in pair if name}
 
 
-def fill(folder):
-    os.mkdir(os.path.join(folder, "somewhere"))
-    with open(os.path.join(folder, "some.vhdx"), "wb"):
-        pass
+LINES = {
+    "a verb, though a folder is called so": [("inf", "info ")],
+    "a value, though a folder is called so": [("convert -O r", "convert -O raw "), ("create --type d", "create --type dynamic ")],
+    "a value behind a sign of equality": [("create --type=f", "create --type=fixed "), ("check --progress=", "check --progress=json "),
+                                          ("create --parent=no", "create --parent=note.avhdx ")],
+    "an image before other files": [("info not", "info note.avhdx "), ("info U", "info UPPER.VHDX ")],
+    "other files where no image is called so": [("info odd", "info odd.img "), ("convert od", "convert odd.img ")],
+    "names with spaces, quoted as they were begun": [("info my", r"info my\ disk.vhdx "), (r"info my\ d", r"info my\ disk.vhdx "),
+                                                     ('info "my', 'info "my disk.vhdx" '), ("info 'my d", "info 'my disk.vhdx' ")],
+    "options and files behind operands": [("info some.vhdx --js", "info some.vhdx --json "), ("diff some.vhdx odd.img U", "diff some.vhdx odd.img UPPER.VHDX ")],
+    "a folder where one is wanted": [("info --parent-dir s", "info --parent-dir somewhere/"),
+                                     ("mount some.vhdx so", "mount some.vhdx somewhere/")],
+    "a structure, then an image": [("dump --json m", "dump --json metadata "), ("dump log U", "dump log UPPER.VHDX ")],
+    "nothing for a size": [("resize some.vhdx ", "resize some.vhdx "), ("create --log-size ", "create --log-size ")],
+    "any file as a value that is no image": [("repair --undo not", "repair --undo note")],
+    "no option behind --, but files": [("info -- --js", "info -- --js"), ("info -- U", "info -- UPPER.VHDX ")],
+    "a shell's command": [("serve --run printen", "serve --run printenv ")],
+    "paths from the home folder": [("info ~/U", "info ~/UPPER.VHDX "), ("info $HOME/U", "info $HOME/UPPER.VHDX ")],
+}
 
 
-def add(shell, offer):
-    @tap.case(f"{shell} offers verbs, options, values and files", tap.tool(shell))
+def add(name):
+    for title, lines in LINES.items():
+        @tap.case(f"{name} completes {title}", tap.tool(name))
+        def _(folder, lines=lines):
+            with shell(name, folder) as typed:
+                for begun, whole in lines:
+                    if begun.startswith("mount ") and "mount" not in verbs():
+                        continue
+                    found = typed.completed(f"vhdx {begun}")
+                    assert found == f"vhdx {whole}", (begun, found)
+
+    @tap.case(f"{name} offers all verbs, and of each its options", tap.tool(name))
     def _(folder):
-        fill(folder)
-        assert {"create", "convert", "serve"} <= offer(folder, ["vhdx", ""])
-        assert offer(folder, ["vhdx", "com"]) == {"compare", "commit", "compact"}
-        for verb in "convert", "create", "dump":
-            offered = offer(folder, ["vhdx", verb, "--"])
-            known = {name for name in options_of(verb) if name.startswith("--")}
-            assert offered == known, (shell, verb, offered ^ known)
-        assert offer(folder, ["vhdx", "create", "--type", ""]) == {"dynamic", "fixed"}
-        assert offer(folder, ["vhdx", "create", "--sector-size", ""]) == {"512", "4096"}
-        assert offer(folder, ["vhdx", "convert", "-O", "v"]) == {"vhdx"}
-        assert {"some.vhdx"} <= {name.rstrip("/") for name in offer(folder, ["vhdx", "info", "some."])}
-        folders = {name.rstrip("/") for name in offer(folder, ["vhdx", "info", "--parent-dir", "some"])}
-        assert folders == {"somewhere"}, folders
-        assert offer(folder, ["vhdx", "dump", "--json", "m"]) == {"metadata"}
+        with shell(name, folder) as typed:
+            assert set(verbs()) <= set(typed.offered("vhdx ")), typed.offered("vhdx ")
+            assert set(typed.offered("vhdx com")) == {"compare", "commit", "compact"}
+            for verb in verbs():
+                offered = {word.rstrip("=") for word in typed.offered(f"vhdx {verb} -")}
+                assert offered == options_of(verb), (verb, offered ^ options_of(verb))
+            if "--ceph-conf" in options_of("convert"):
+                assert typed.completed("vhdx convert --ceph-conf not") == "vhdx convert --ceph-conf note"
+            assert set(typed.offered("vhdx create --sector-size ")) == {"512", "4096"}
+
+    @tap.case(f"{name} offers images and folders to look into, and all files to copy from", tap.tool(name))
+    def _(folder):
+        images = {"UPPER.VHDX", r"my\ disk.vhdx", "note.avhdx", "some.vhdx", "info", "raw", "somewhere", "kept.vhdx"}
+        with shell(name, folder) as typed:
+            offered = [word.rstrip("/") for word in typed.offered("vhdx info ")]
+            assert set(offered) == images and len(offered) == len(images), offered
+            offered = [word.rstrip("/") for word in typed.offered("vhdx convert ")]
+            assert set(offered) == images | {"notes.txt", "odd.img"}, offered
+            first = offered[:5]
+            assert name != "bash" or set(first) == {word for word in images if word.lower().endswith("vhdx")}, first
 
 
-add("bash", bash)
-add("zsh", zsh)
+add("bash")
+add("zsh")
 
 
 tap.main()
