@@ -14,13 +14,14 @@ sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, os.pardir, "support")]
 
+import cephnode
 import command
 import server
 import tap
 from command import VHDX
 
 SOURCE = os.path.join(HERE, os.pardir, os.pardir)
-RUN, REPORT = (os.path.join(SOURCE, "bench", name) for name in ("run", "report"))
+RUN, REPORT, SCALE = (os.path.join(SOURCE, "bench", name) for name in ("run", "report", "scale.sh"))
 BUILD = os.environ.get("VHDX_BUILD") or os.path.join(os.path.dirname(VHDX), os.pardir)
 
 
@@ -104,6 +105,19 @@ def _(folder):
     for table in result["tables"]:
         for row in table["rows"]:
             assert f"| {row['name']} |" in read(docs, "PERFORMANCE.md"), row["name"]
+
+
+@tap.case("Ceph RBD is measured on a cluster of its own, and nothing is left", *NEEDS, cephnode.installed,
+          cephnode.client)
+def _(folder):
+    told = os.path.join(folder, "told.json")
+    work = os.path.join(folder, "work")
+    os.mkdir(work)
+    command.run([SCALE, "--smoke", "--json", told], env=environment(work, CEPH_TOOLS=os.path.dirname(
+        cephnode.script("up.sh")), CEPH_PORT=str(cephnode.free_port())))
+    rows = json.loads(read(told))["tables"][0]["rows"]
+    assert {name for row in rows for name in row["runs"]} == {"vhdx", "qemu-img", "rbd import", "rbd export"}, rows
+    assert not left(work), left(work)
 
 
 def made_up(seconds):
@@ -193,7 +207,7 @@ def interrupted(folder, table, number, ready):
     assert not left(folder), left(folder)
 
 
-@tap.case("interrupted while something is mounted, it leaves nothing", *NEEDS,
+@tap.case("interrupted while something is mounted, it leaves nothing", *NEEDS, server.served,
           tap.tool("losetup", "mkfs.xfs", "qemu-img"))
 def _(folder):
     interrupted(folder, "convert", signal.SIGINT, lambda top: os.path.ismount(os.path.join(top, "xfs")))
