@@ -245,16 +245,28 @@ static int rename_to_free(struct new_file *file)
 	return linkat(folder, file->temporary, folder, file->name, 0) ? -errno : 0;
 }
 
+static int take_name(const struct new_file *file)
+{
+	int folder = file->folder_fd;
+
+	return renameat(folder, file->temporary, folder, file->name) ? -errno : 0;
+}
+
 static int rename_over(struct new_file *file)
 {
 	int ret = file->temporary ? 0 : link_temporary(file);
 
 	if (ret)
 		return ret;
-	if (renameat(file->folder_fd, file->temporary, file->folder_fd, file->name))
-		return -errno;
-	forget_temporary(file);
-	return 0;
+	ret = take_name(file);
+	/* SMB leaves its name to a file that is open, though it be by us. */
+	if (ret == -EACCES && file->old.close) {
+		vhdx_io_close(&file->old);
+		ret = take_name(file);
+	}
+	if (!ret)
+		forget_temporary(file);
+	return ret;
 }
 
 static int give_name(struct new_file *file)
