@@ -82,6 +82,14 @@ def _one_line(text):
     return " ".join(str(text).split()).replace("#", "no.")
 
 
+def _with_causes(error):
+    """Where it came from, and what had gone wrong before: a cleanup that fails hides why it was needed."""
+    while error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        yield f"{str(error) or type(error).__name__}\n({place.filename}:{place.lineno}: {place.line})"
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
 def _run(name, function, needs, number):
     for need in needs:
         why = need()
@@ -96,9 +104,7 @@ def _run(name, function, needs, number):
     except Skip as skip:
         return f"ok {number} {name} # SKIP {_one_line(skip)}"
     except Exception as error:  # any failure is the case's, and the next one still runs
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        text = str(error) or type(error).__name__
-        for line in f"{text}\n({place.filename}:{place.lineno}: {place.line})".splitlines():
+        for line in "\nwhile handling:\n".join(_with_causes(error)).splitlines():
             print("#", line)
         if not isinstance(error, AssertionError):
             for line in traceback.format_exc().splitlines():
