@@ -161,9 +161,10 @@ class Writer(threading.Thread):
         chance = random.Random(f"{self.lane} {number}")
         try:
             while True:
-                for _ in range(chance.randrange(1, 24)):
+                # Each but once: of two writes of one page that are under way, either may be the last.
+                for page in chance.sample(range(SIZE // 4096 // self.lanes), chance.randrange(1, 24)):
                     number += 1
-                    place = chance.randrange(SIZE // 4096 // self.lanes) * self.lanes + self.lane
+                    place = page * self.lanes + self.lane
                     self.sent[place] = number
                     self.client.send(nbdclient.WRITE, place * 4096, data=sector(place, number) * 8)
                 self.take_answers()
