@@ -9,6 +9,7 @@
 #include "disk.h"
 #include "cleanup.h"
 #include "companion.h"
+#include "numbers.h"
 #include "options.h"
 #include "report.h"
 
@@ -34,14 +35,15 @@ struct serve {
 static bool take_option(void *opaque, int id, const char *value)
 {
 	struct serve *serve = opaque;
+	unsigned port;
 
 	switch (id) {
 	case 'U':
 		serve->socket = value;
 		return true;
-	case 'p':
+	case 'p': /* nbdkit would listen on what is left of a larger number */
 		serve->port = value;
-		return true;
+		return parse_number("port", value, 1, 65535, &port);
 	case 'b':
 		serve->address = value;
 		return true;

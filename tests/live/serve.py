@@ -198,6 +198,8 @@ def _(folder):
 def _(folder):
     path = samples.dynamic(folder)[0]
     refused("-U", os.path.join(folder, "s"), "-p", "1", path, says="-U excludes")
+    for port in "0", "65536", "99999", "-1", "http":
+        refused("-p", port, path, says=f"port '{port}' is out of range .expected 1 to 65535")
     refused(path, "second", says="'second' is one operand too many")
     refused("-w", "--force-share", path, says="leave out -w")
     refused("--no-holes", path, says="add -w")
