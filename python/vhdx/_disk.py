@@ -169,6 +169,10 @@ class Disk:
             handle, self._handle = self._handle, None
             library.vhdx_close(handle)
 
+    # Two of them would close the handle twice.
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        raise TypeError("an open disk cannot be copied or pickled")
+
     @property
     def info(self) -> Info:
         found = c.Info()

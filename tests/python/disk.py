@@ -7,9 +7,11 @@ import sys
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), os.pardir, "support"))
 
+import copy
 import errno
 import hashlib
 import io
+import pickle
 import random
 import subprocess
 import tarfile
@@ -107,6 +109,13 @@ def _(folder):
                                 (lambda: disk.parent, ()), (lambda: list(disk.extents()), ())):
         fails(ValueError, function, *arguments)
     fails(ValueError, vhdx.compare, disk, disk)
+
+
+@tap.case("an open disk is neither copied nor pickled: two would close it twice", loads)
+def _(folder):
+    with vhdx.open(image(folder)) as disk:
+        for function in copy.copy, copy.deepcopy, pickle.dumps:
+            fails(TypeError, function, disk)
 
 
 @tap.case("threads read and write one disk at once, and a close waits for them", loads)
