@@ -165,9 +165,9 @@ class Disk:
 
     def __del__(self) -> None:
         if getattr(self, "_handle", None) is not None and not self._chain:
-            warnings.warn("a disk was not closed", ResourceWarning)
             handle, self._handle = self._handle, None
             library.vhdx_close(handle)
+            warnings.warn("a disk was not closed", ResourceWarning)  # which may raise
 
     # Two of them would close the handle twice.
     def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:

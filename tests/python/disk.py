@@ -118,6 +118,16 @@ def _(folder):
             fails(TypeError, function, disk)
 
 
+@tap.case("a disk that was forgotten is closed although the warning of it is an error", loads)
+def _(folder):
+    path = image(folder)
+    told = subprocess.run([sys.executable, "-W", "error", "-c", "import sys, vhdx; vhdx.open(sys.argv[1], writable=True).write(b'kept', 0)", path],
+                          env={**os.environ, "PYTHONPATH": os.path.join(TOP, "python")}, capture_output=True, text=True, check=True)
+    assert "ResourceWarning" in told.stderr, told.stderr
+    with vhdx.open(path) as disk:
+        assert disk.read(0, 4) == b"kept" and disk.info.log_state == vhdx.LogState.CLEAN
+
+
 @tap.case("threads read and write one disk at once, and a close waits for them", loads)
 def _(folder):
     path = image(folder)
