@@ -88,6 +88,8 @@ WARN = c.WARNING_FN(_warn)
 
 
 def open_options(flags: int, parent_dirs: Sequence[Path] = (), lock_wait: float = 0, write_parents: int = 0) -> c.OpenOptions:
+    if isinstance(parent_dirs, (str, bytes)):  # a sequence too: of letters, and of "/"
+        raise TypeError("parent_dirs: a list of folders is needed, not one path")
     dirs = (c_char_p * (len(parent_dirs) + 1))(*map(path, parent_dirs), None)
     return c.OpenOptions(flags=flags, parent_dirs=dirs, warning=WARN, lock_wait_ms=number(int(lock_wait * 1000), 32),
                          write_parents=number(write_parents, 32))

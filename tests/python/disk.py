@@ -128,6 +128,14 @@ def _(folder):
         assert disk.read(0, 4) == b"kept" and disk.info.log_state == vhdx.LogState.CLEAN
 
 
+@tap.case("one path is no list of folders: its letters would be, and the root folder among them", loads)
+def _(folder):
+    path = image(folder)
+    fails(TypeError, vhdx.open, path, parent_dirs="/srv")
+    fails(TypeError, vhdx.open, path, parent_dirs=b"/srv")
+    fails(TypeError, vhdx.create, os.path.join(folder, "child.avhdx"), parent=path, parent_dirs="/srv")
+
+
 @tap.case("threads read and write one disk at once, and a close waits for them", loads)
 def _(folder):
     path = image(folder)
