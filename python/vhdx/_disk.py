@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import enum
 import io
+import operator
 import os
 import threading
 import uuid
@@ -274,7 +275,10 @@ class RawFile(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         self._check()
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self.position, io.SEEK_END: self.length}[whence]
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self.position, io.SEEK_END: self.length}.get(whence)
+        if base is None:
+            raise ValueError(f"whence {whence} is none of SEEK_SET, SEEK_CUR and SEEK_END")
+        offset = operator.index(offset)
         if base + offset < 0:
             raise ValueError(f"negative seek position {base + offset}")
         self.position = base + offset

@@ -227,6 +227,10 @@ def _(folder):
         raw.seek(-3, io.SEEK_END)
         assert file.read() == raw.read() and file.read(5) == b""
         fails(io.UnsupportedOperation, file.truncate, 5)
+        for whence in os.SEEK_DATA, os.SEEK_HOLE, 9:
+            fails(ValueError, file.seek, 0, whence)
+            fails(ValueError, file.raw.seek, 0, whence)
+        fails(TypeError, file.raw.seek, 1.5)
         file.seek(4 * MIB + 5)
         assert file.read(3) == b""
     fails(OverflowError, vhdx.create, os.path.join(folder, "large.vhdx"), 1 << 64)
