@@ -9,7 +9,8 @@
 #define RADOS_CALLS(call) \
 	call(conf_parse_env) call(conf_read_file) call(conf_set) call(connect) call(create) \
 		call(get_instance_id) call(ioctx_create) call(ioctx_destroy) \
-			call(ioctx_set_namespace) call(notify2) call(remove) call(shutdown)
+			call(ioctx_set_namespace) call(notify2) call(remove) \
+				call(set_pool_full_try) call(shutdown)
 
 #define RBD_CALLS(call) \
 	call(rebuild_object_map) call(update_features) call(aio_create_completion) call( \

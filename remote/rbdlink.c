@@ -86,6 +86,8 @@ static int open_pool(struct rbdlink *link)
 				   link->name.pool);
 	if (ret)
 		return rbdlink_fail(link, ret, "the pool cannot be opened");
+	/* In a full pool a write fails at once: else it would wait for room, and pass for silence. */
+	rados.set_pool_full_try(link->pool);
 	if (link->name.space[0])
 		rados.ioctx_set_namespace(link->pool, link->name.space);
 	return 0;

@@ -191,6 +191,18 @@ for how, outage in GONE.items():
         cluster.vhdx("compare", source, NAME)
 
 
+@cephnode.case("the pool gets full in the middle: that is said at once, and a second run ends right when there is room",
+               always=True)
+def _(folder, cluster):
+    source = big(folder)
+    with half_done(cluster, source, NAME) as process:
+        with cluster.full():
+            goes_on(process)
+            failed(process, "No space left")
+        assert "x" not in cluster.images(), cluster.images()
+    is_right(cluster, source)
+
+
 @cephnode.case("killed in the middle, run again: the image is right, and the half one is gone")
 def _(folder, cluster):
     source = big(folder)

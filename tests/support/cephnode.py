@@ -217,12 +217,12 @@ class Cluster:
         return not self.images(pool)
 
     def _asked(self, prefix, **more):
-        """What the OSD answers on its admin socket: a length, then JSON."""
+        """What the OSD answers on its admin socket: a length, then JSON, if anything."""
         with socket.socket(socket.AF_UNIX) as ask:
             ask.connect(os.path.join(self.folder, "osd.0.asok"))
             ask.sendall(json.dumps({"prefix": prefix, "format": "json", **more}).encode() + b"\0")
             with ask.makefile("rb") as answer:
-                return json.loads(answer.read(struct.unpack(">I", answer.read(4))[0]))
+                return json.loads(answer.read(struct.unpack(">I", answer.read(4))[0]) or "null")
 
     def set_osd(self, name, value):
         """An option of the OSD, until it is started again."""
@@ -281,6 +281,21 @@ class Cluster:
         self.set_osd("osd_max_markdown_count", 1000)
         self.run("ceph", "osd", "down", "0")
         self.ready()
+
+    @contextlib.contextmanager
+    def full(self):
+        """Its pools are full, whatever they hold."""
+        try:
+            self._claim_full("full", True)
+            yield
+        finally:
+            self._claim_full("none", False)
+
+    def _claim_full(self, kind, expected):
+        self._asked("injectfull", type=kind, count=-1)
+        wait_until("the monitor does not say so", lambda: expected == any(
+            "full" in pool["flags_names"].split(",")
+            for pool in json.loads(self.run("ceph", "osd", "pool", "ls", "detail", "--format=json"))))
 
     def ready(self):
         """Data can be had again."""
