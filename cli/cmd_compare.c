@@ -75,6 +75,10 @@ static int compare_sources(const struct source *a, const struct source *b,
 	int result = vhdx_compare(&a->view, &b->view, &how, &found);
 
 	progress_end(&progress, !result);
+	int status = source_check_read(result);
+
+	if (status)
+		return status;
 	if (result)
 		return report_failure(a->view.use_fd ? a->name : b->name);
 	if (options->json)

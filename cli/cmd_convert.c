@@ -114,20 +114,45 @@ static bool take_option(void *opaque, int id, const char *value)
 	}
 }
 
+struct copying {
+	struct progress progress;
+	struct remote_error lost; /* empty: the source is still there, as far as is known */
+};
+
+/* All of it was read when all of it is done, and the destination has no name yet. */
+static int update(void *opaque, uint64_t done, uint64_t total)
+{
+	struct copying *copying = opaque;
+
+	if (total && done == total && remote_check_read(&copying->lost))
+		return -1;
+	return progress_update(&copying->progress, done, total);
+}
+
+/* What failed may have failed because the source is gone. */
+static int explain(const struct copying *copying, int result, const char *name)
+{
+	if (copying->lost.text[0])
+		return report_error(NULL, "%s", copying->lost.text);
+	int status = source_check_read(result);
+
+	return status ? status : report_failure(name);
+}
+
 static int copy(struct convert *convert, const struct source *source,
 		struct destination *destination, const struct options *options)
 {
-	struct progress progress;
+	struct copying copying = {.lost.text = ""};
 
-	progress_begin(&progress, options);
-	convert->how.progress = progress_update;
-	convert->how.opaque = &progress;
+	progress_begin(&copying.progress, options);
+	convert->how.progress = update;
+	convert->how.opaque = &copying;
 	destination->view.create = &convert->image;
 	if (!convert->how.threads && (source->is_remote || destination->view.io))
 		convert->how.threads = REMOTE_THREADS;
 	int result = vhdx_convert(&source->view, &destination->view, &convert->how);
 
-	progress_end(&progress, !result);
+	progress_end(&copying.progress, !result);
 	if (result == -EEXIST)
 		return report_error(destination->name, "exists already (--force replaces it)");
 	if (!result) {
@@ -137,7 +162,7 @@ static int copy(struct convert *convert, const struct source *source,
 	}
 	bool only_source_is_stream = source->view.use_fd && !destination->view.use_fd;
 
-	return report_failure(only_source_is_stream ? source->name : destination->name);
+	return explain(&copying, result, only_source_is_stream ? source->name : destination->name);
 }
 
 static int copy_to(struct convert *convert, const struct source *source, const char *name,

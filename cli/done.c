@@ -290,6 +290,9 @@ static int compare_copy(const struct done *done, const struct options *options, 
 	int ret = vhdx_compare(&done->source->view, &copy, &how, &found);
 
 	progress_end(&progress, !ret);
+	status = source_check_read(ret);
+	if (status)
+		return status;
 	if (ret)
 		return report_failure(done->name);
 	*ret_same = !found.differ && found.b_size >= found.a_size &&

@@ -208,6 +208,16 @@ int source_open(struct source *source, const char *name, enum format_choice form
 	return open_file(source, format, chain);
 }
 
+/* Of what does not answer, or is not wanted any more, nothing is asked. */
+int source_check_read(int result)
+{
+	struct remote_error error;
+
+	if (result == -ECANCELED || (result && remote_hangs()))
+		return STATUS_DONE;
+	return remote_check_read(&error) ? report_error(NULL, "%s", error.text) : STATUS_DONE;
+}
+
 void source_close(struct source *source)
 {
 	vhdx_close(source->disk);

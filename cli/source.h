@@ -37,6 +37,12 @@ struct source {
 int source_open(struct source *source, const char *name, enum format_choice format,
 		const struct chain_options *chain);
 
+/*
+ * Are all sources still there, when what read them ended with @result? Returns STATUS_DONE, or the exit
+ * status, with the error reported. Before what was read is taken for what they held.
+ */
+int source_check_read(int result);
+
 void source_close(struct source *source);
 
 #define auto_source __attribute__((cleanup(source_close)))

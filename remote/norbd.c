@@ -21,6 +21,12 @@ int rbdio_open(const char *name, bool writing, const struct remote_options *opti
 	return refuse(ret_error);
 }
 
+int rbdio_check_read(struct remote_error *ret_error)
+{
+	(void)ret_error;
+	return 0;
+}
+
 int rbdio_get_note(const char *name, const char *key, const struct remote_options *options,
 		   char *buf, size_t size, struct remote_error *ret_error)
 {

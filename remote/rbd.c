@@ -7,6 +7,7 @@
 #include "cleanup.h"
 #include "rbd.h"
 #include "rbdimage.h"
+#include "rbdreaders.h"
 
 static int open_image(struct rbdimage *image, struct task *task, bool writing)
 {
@@ -28,6 +29,7 @@ static int open_to_write(struct task *task, void *opaque)
 
 static void close_image(void *opaque)
 {
+	rbdreaders_remove(opaque);
 	rbdimage_close(opaque);
 }
 
@@ -60,6 +62,8 @@ int rbdio_open(const char *name, bool writing, const struct remote_options *opti
 
 	if (ret)
 		return ret;
+	if (!writing)
+		rbdreaders_add(image);
 	rbdimage_offer(image, writing, ret_io);
 	ret_io->close = close_image;
 	return 0;

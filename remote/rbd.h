@@ -9,6 +9,9 @@
 int rbdio_open(const char *name, bool writing, const struct remote_options *options,
 	       struct vhdx_io *ret_io, struct remote_error *ret_error);
 
+/* As remote_check_read. */
+int rbdio_check_read(struct remote_error *ret_error);
+
 /* As remote_get_note. */
 int rbdio_get_note(const char *name, const char *key, const struct remote_options *options,
 		   char *buf, size_t size, struct remote_error *ret_error);

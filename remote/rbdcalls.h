@@ -19,12 +19,13 @@
 			diff_iterate2) call(get_features) call(get_flags) call(get_id) \
 			call(get_size) call(get_stripe_count) call(image_options_create) call( \
 				image_options_destroy) call(image_spec_list_cleanup) call(list2) \
-				call(lock_acquire) call(metadata_get) call(metadata_remove) \
-					call(metadata_set) call(open) call(open_read_only) \
-						call(remove_with_progress) call(rename) call( \
-							resize_with_progress) call(snap_list) \
-							call(stat) call(watchers_list) \
-								call(watchers_list_cleanup)
+				call(lock_acquire) call(metadata_get) call(metadata_remove) call( \
+					metadata_set) call(open) call(open_by_id_read_only) \
+					call(open_read_only) call(read2) call( \
+						remove_with_progress) call(rename) \
+						call(resize_with_progress) call(snap_get_id) call( \
+							snap_list) call(stat) call(watchers_list) \
+							call(watchers_list_cleanup)
 
 #define RADOS_CALL_MEMBER(name) __typeof__(rados_##name) *name;
 #define RBD_CALL_MEMBER(name)	__typeof__(rbd_##name) *name;

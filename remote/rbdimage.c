@@ -9,6 +9,7 @@
 #include "rbdfeatures.h"
 #include "rbdimage.h"
 #include "rbdmap.h"
+#include "rbdreaders.h"
 #include "rbdusers.h"
 
 /* Objects of this size cost least to write: two such requests an object run beside each other. */
@@ -244,6 +245,7 @@ static ssize_t rbdimage_preadv(void *opaque, const struct iovec *iov, int iovcnt
 
 		if (ret)
 			return ret;
+		rbdreaders_saw(image, iov[i].iov_base, part, offset + (uint64_t)done);
 		done += (ssize_t)part;
 		left -= part;
 	}
@@ -361,6 +363,7 @@ int rbdimage_new(const char *name, const struct remote_options *options,
 		return remote_fail(ret_error, ENOMEM, "out of memory");
 	pthread_mutex_init(&image->lock, NULL);
 	lent_init(&image->lent);
+	image->seen = UINT64_MAX;
 	int ret = rbdlink_init(&image->link, name, options, ret_error);
 
 	if (!ret && !rangemap_init(&image->map, 0, rbdmap_ask, image))

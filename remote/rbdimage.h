@@ -22,6 +22,10 @@ struct rbdimage {
 	uint64_t size;	      /* of the contents */
 	uint64_t capacity;    /* of the image: no less */
 
+	/* Of one that is read; of these the list and what it says are rbdreaders.c's. */
+	struct rbdimage *next_reader;
+	uint64_t seen; /* with the lock: where anything but zeros was read first */
+
 	struct rangemap map;
 	struct lent lent;
 };

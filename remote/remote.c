@@ -58,6 +58,11 @@ int remote_open(const char *name, bool writing, const struct remote_options *opt
 	}
 }
 
+int remote_check_read(struct remote_error *ret_error)
+{
+	return rbdio_check_read(ret_error);
+}
+
 /* Of what is an RBD image; the rest of the target's functions are where that is. */
 int remote_target_begin(const char *name, bool replace, const struct remote_options *options,
 			struct remote_target **ret_target, struct vhdx_io *ret_io,

@@ -47,6 +47,13 @@ int remote_open(const char *name, bool writing, const struct remote_options *opt
 		struct vhdx_io *ret_io, struct remote_error *ret_error);
 
 /*
+ * Is everything that is open only to be read still there? An RBD image that is removed reads as zeros, so this is asked
+ * behind the last read, before what was read is taken for what it held. Any thread. Returns 0, or a negative errno with
+ * @ret_error set, which says of what.
+ */
+int remote_check_read(struct remote_error *ret_error);
+
+/*
  * Something new, made under another name until it is whole: so far an RBD image. remote_target_finish or
  * remote_target_abandon ends it.
  */

@@ -169,8 +169,7 @@ for how, outage in GONE.items():
         cluster.vhdx("convert", big(folder), NAME)
         with half_read(cluster, "--timeout", "2") as (process, _):
             with getattr(cluster, gone)():
-                with open(os.devnull, "wb") as nowhere:
-                    subprocess.run(["cat"], stdin=process.stdout, stdout=nowhere, check=True)
+                read_to_end(process)
                 failed(process, "timed out|answer")
 
     @cephnode.case(f"an OSD {how} from the start: each verb fails after --timeout, and nothing is made",
@@ -189,6 +188,65 @@ for how, outage in GONE.items():
         assert sorted(os.listdir(folder)) == made, os.listdir(folder)
         assert cluster.images() == ["x"], cluster.images()
         cluster.vhdx("compare", source, NAME)
+
+
+def read_to_end(process):
+    with open(os.devnull, "wb") as nowhere:
+        subprocess.run(["cat"], stdin=process.stdout, stdout=nowhere, check=True)
+
+
+def without_contents(cluster, folder):
+    """As a removal leaves it on its way: the header goes last."""
+    for name in cluster.run("rados", "-p", POOL, "ls").split():
+        if name.startswith(cluster.info(IMAGE)["block_name_prefix"]):
+            cluster.run("rados", "-p", POOL, "rm", name)
+
+
+# What can become of an image that is read, and what is said of it.
+LOST = {
+    "removed": (lambda cluster, folder: cluster.rbd("rm", "--no-progress", IMAGE), "the image was removed"),
+    "replaced": (lambda cluster, folder: cluster.vhdx("convert", "--force", samples.dynamic(folder)[0], NAME),
+                 "the image was removed"),
+    "half removed": (without_contents, "contents were removed"),
+}
+for how, (loss, said) in LOST.items():
+    @cephnode.case(f"an image that is {how} while it is read: a copy and a comparison fail", always=how != "removed")
+    def _(folder, cluster, lose=loss, says=said):
+        source = big(folder)
+        cluster.vhdx("convert", source, NAME)
+        pipe = os.path.join(folder, "pipe")
+        os.mkfifo(pipe)
+        with half_read(cluster) as (process, _), cluster.start("compare", NAME, pipe) as comparison:
+            with open(pipe, "wb") as feed, open(source, "rb") as file:
+                feed.write(file.read(16 * MIB))
+                lose(cluster, folder)
+                with contextlib.suppress(BrokenPipeError):
+                    feed.write(file.read())
+            status, err = ended(comparison)
+            assert status == 2 and err == f"vhdx compare: {NAME}: " + err.partition(f"{NAME}: ")[2], (status, err)
+            assert says in err and err.count("\n") == 1, err
+            read_to_end(process)
+            failed(process, says)
+
+
+@cephnode.case("a snapshot that is made anew while it is read: the copy fails, and the destination stays as it was",
+               always=True)
+def _(folder, cluster):
+    cluster.vhdx("convert", big(folder), NAME)
+    cluster.rbd("snap", "create", "--no-progress", f"{IMAGE}@s")
+    out = samples.write(folder, "out.raw", b"older")
+    before = cluster.counters()["op_r_out_bytes"]
+    with cluster.start("convert", "--force", f"{NAME}@s", out) as process:
+        wait_until("nothing is read", lambda: cluster.counters()["op_r_out_bytes"] - before > 3 * OBJECT)
+        process.send_signal(signal.SIGSTOP)
+        assert process.poll() is None, "all was read before it could be stopped"
+        cluster.rbd("snap", "rm", "--no-progress", f"{IMAGE}@s")
+        cluster.rbd("snap", "create", "--no-progress", f"{IMAGE}@s")
+        goes_on(process)
+        failed(process, "the snapshot was removed")
+    with open(out, "rb") as file:
+        assert file.read() == b"older"
+    cluster.vhdx("convert", "--force", f"{NAME}@s", out)
 
 
 @cephnode.case("the pool gets full in the middle: that is said at once, and a second run ends right when there is room",

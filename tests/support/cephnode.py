@@ -38,7 +38,7 @@ objecter_tick_interval = 1
 [osd]
 osd_client_watch_timeout = {WATCH_SECONDS}
 """
-PROGRAMS = ("ceph", "ceph-mon", "ceph-osd", "monmaptool", "rbd")
+PROGRAMS = ("ceph", "ceph-mon", "ceph-osd", "monmaptool", "rados", "rbd")
 
 # Waits until whoever holds the other end of the pipe has ended, and then ends the cluster.
 GUARD = "import os,subprocess,sys;os.read(0,1);sys.exit(subprocess.call(sys.argv[1:]))"
