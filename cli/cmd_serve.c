@@ -85,7 +85,16 @@ static int check_options(const struct serve *serve, const struct options *option
 struct words {
 	char **list;
 	size_t count;
+	char **parameters; /* the allocated ones */
+	size_t nparameters;
 };
+
+static void words_free(struct words *words)
+{
+	for (size_t i = 0; i < words->nparameters; i++)
+		free(words->parameters[i]);
+	free(words->list);
+}
 
 static void add(struct words *words, const char *word)
 {
@@ -109,13 +118,15 @@ static void add_listening(struct words *words, const struct serve *serve)
 	}
 }
 
-/* "NAME=VALUE", which lives until nbdkit is run. */
+/* "NAME=VALUE"; all of them are added in a row. */
 static bool add_parameter(struct words *words, const char *name, const char *value)
 {
 	char *word;
 
 	if (asprintf(&word, "%s=%s", name, value) < 0)
 		return false;
+	if (!words->nparameters++)
+		words->parameters = &words->list[words->count];
 	add(words, word);
 	return true;
 }
@@ -164,14 +175,14 @@ static void print_place(const struct serve *serve)
 static int run_nbdkit(const char *plugin, const struct options *options, const struct serve *serve)
 {
 	size_t passed_on = (size_t)options->noperands - 1;
-	struct words words = {0};
-	auto_free char **list = calloc(FIXED_WORDS + options->chain.nparent_dirs +
-					       options->chain.nparent_uris + passed_on,
-				       sizeof(*list));
+	size_t room =
+		FIXED_WORDS + options->chain.nparent_dirs + options->chain.nparent_uris + passed_on;
+	__attribute__((cleanup(words_free))) struct words words = {
+		.list = calloc(room, sizeof(*words.list)),
+	};
 
-	if (!list)
+	if (!words.list)
 		return report_error(NULL, "out of memory");
-	words.list = list;
 	add(&words, "nbdkit");
 	add(&words, "--foreground");
 	if (!options->writable)
