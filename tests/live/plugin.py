@@ -299,7 +299,7 @@ with open("/proc/self/maps", encoding="utf-8") as maps:
 
 @tap.case("the plugin stays in memory when it is unloaded, for what hangs may come back to it", served)
 def _(_):
-    command.run([sys.executable, "-c", LEAVE, PLUGIN])
+    command.run([sys.executable, "-c", LEAVE, PLUGIN], env=environment())
 
 
 tap.main()
