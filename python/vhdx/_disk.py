@@ -9,9 +9,10 @@ import os
 import threading
 import uuid
 import warnings
+import weakref
 from ctypes import byref, c_char_p, c_size_t, c_void_p
 from types import TracebackType
-from typing import Any, Iterator, NamedTuple, NoReturn, Optional, Sequence, SupportsIndex, Tuple, Type as Class, Union
+from typing import Any, Callable, Iterator, List, NamedTuple, NoReturn, Optional, Sequence, SupportsIndex, Tuple, Type as Class, Union
 
 from . import _structs as c
 from ._library import Path, call, library, number, optional_text, path, text
@@ -108,6 +109,22 @@ def _address(buffer: Any, writable: bool) -> Tuple[Any, int]:
     return ctypes.c_char_p(view.tobytes() if not isinstance(buffer, bytes) else buffer), view.nbytes
 
 
+Buffered = Union[io.BufferedReader, io.BufferedRandom]
+
+
+def _finish(file: Buffered, finish: Callable[[], None]) -> None:
+    """Flushes or closes a file that others may have closed, or detached, before: it holds nothing then."""
+    try:
+        finish()
+    except ValueError:
+        try:
+            over = file.closed
+        except ValueError:  # detached, it does not even know that
+            over = True
+        if not over:
+            raise
+
+
 class Disk:
     """A virtual disk through its chain; made by open(). Any number of threads may read and write it at once."""
 
@@ -116,6 +133,9 @@ class Disk:
         self._chain = chain  # the disk that this one is a parent of, and that closes it
         self._users = 0
         self._idle = threading.Condition()
+        # Files hold what was written to them and is not here yet. They hold the disk too, so that it may not hold them.
+        self._files: "weakref.WeakSet[Buffered]" = weakref.WeakSet()
+        self._ending = threading.RLock()  # held while a file is made, and while the disk is closed
         self.writable = writable
 
     # A handle that is closed must not be used, nor closed while it is used.
@@ -139,9 +159,16 @@ class Disk:
             return call(name, handle, *arguments)
 
     def close(self) -> None:
-        """Closes the disk; one that was written is made durable and clean first. May be called again."""
+        """Closes the disk, and the files that file() made of it; what was written is made durable, and the disk clean, first.
+        It is closed also when that fails. May be called again."""
         if self._chain:
             return
+        with self._ending, contextlib.ExitStack() as stack:
+            stack.callback(self._close)
+            for file in list(self._files):
+                stack.callback(_finish, file, file.close)
+
+    def _close(self) -> None:
         # No call begins from here on, so those that run come to an end.
         with self._idle:
             handle, self._handle = self._handle, None
@@ -221,8 +248,13 @@ class Disk:
         self._call("vhdx_trim", number(offset), number(length), 0)
 
     def flush(self) -> None:
-        """Makes durable what was written before."""
-        self._call("vhdx_flush")
+        """Makes durable what was written before, to the files that file() made too."""
+        with self._ending:
+            files: List[Buffered] = list(self._files)
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._call, "vhdx_flush")
+            for file in files:
+                stack.callback(_finish, file, file.flush)
 
     def extents(self, offset: int = 0, length: Optional[int] = None, this_file: bool = False,
                 file_holes: bool = False) -> Iterator[Extent]:
@@ -240,11 +272,16 @@ class Disk:
             offset = told[-1].offset + told[-1].length
             yield from told
 
-    def file(self, buffering: int = 1 << 20) -> Union[io.BufferedReader, io.BufferedRandom]:
-        """The disk as a binary file object, for whatever reads, or writes, one; its size is fixed. Closing it leaves the
-        disk open."""
-        raw = RawFile(self)
-        return io.BufferedRandom(raw, buffering) if self.writable else io.BufferedReader(raw, buffering)
+    def file(self, buffering: int = 1 << 20) -> Buffered:
+        """The disk as a binary file object, for whatever reads, or writes, one; its size is fixed. What is written to it
+        reaches the disk when one of the two is flushed or closed. Closing it leaves the disk open; closing the disk closes
+        it."""
+        owner = self._chain or self
+        with owner._ending:
+            raw = RawFile(self)
+            file = io.BufferedRandom(raw, buffering) if self.writable else io.BufferedReader(raw, buffering)
+            owner._files.add(file)
+        return file
 
 
 class RawFile(io.RawIOBase):

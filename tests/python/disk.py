@@ -9,6 +9,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), os.
 
 import copy
 import errno
+import gc
 import hashlib
 import io
 import pickle
@@ -17,6 +18,8 @@ import subprocess
 import tarfile
 import threading
 import time
+import warnings
+import weakref
 
 import command
 import tap
@@ -249,6 +252,113 @@ def _(folder):
         assert disk.read(0, 1) == b"\0"
     fails(ValueError, disk.__enter__)
     fails(ValueError, disk.file)
+
+
+@tap.case("what files hold reaches the disk when it is flushed or closed, which closes them", loads)
+def _(folder):
+    path = image(folder)
+    with vhdx.open(path, writable=True) as disk:
+        files = [disk.file() for _ in range(4)]
+        for number, file in enumerate(files):
+            file.seek(number * MIB)
+            file.write(b"kept")
+        files.pop().close()
+        files.pop().detach()
+        assert disk.read(0, 4) == bytes(4)
+        disk.flush()
+        assert disk.read(0, 4) == b"kept"
+        files[0].write(b" too")
+        disk.file().write(b"not")  # forgotten at once
+        disk.write(b"kept", 0)
+    disk.close()
+    for file in files:
+        assert file.closed
+        fails(ValueError, file.write, b"lost")
+    with vhdx.open(path) as disk:
+        assert [disk.read(number * MIB, 8).rstrip(b"\0") for number in range(4)] == [b"kept too"] + [b"kept"] * 3
+        with disk.file() as file:
+            disk.close()
+        fails(ValueError, file.read)
+
+
+@tap.case("a disk is closed although a file of it cannot be flushed, and the others are", loads)
+def _(folder):
+    path = image(folder)
+    disk = vhdx.open(path, writable=True)
+    files = [disk.file() for _ in range(9)]
+    for number, file in enumerate(files):
+        file.seek(64 * MIB - 2 if number == 4 else number * MIB)
+        file.write(b"more")
+    fails(OSError, disk.flush, number=errno.ENOSPC)
+    fails(OSError, disk.close, number=errno.ENOSPC)
+    assert disk.closed and all(file.closed for file in files)
+    with vhdx.open(path) as disk:
+        assert [disk.read(number * MIB, 4) for number in range(9) if number != 4] == [b"more"] * 8
+        assert disk.read(64 * MIB - 2, 2) == b"mo" and disk.info.log_state == vhdx.LogState.CLEAN
+
+
+@tap.case("a disk and its files do not keep each other: what is forgotten is gone at once", loads)
+def _(folder):
+    path = image(folder)
+    disk = vhdx.open(path, writable=True)
+    file, kept = disk.file(), disk.file()
+    gone = weakref.ref(file), weakref.ref(disk)
+    file.write(b"kept")
+    gc.disable()
+    try:
+        del file
+        assert gone[0]() is None and disk.read(0, 4) == b"kept"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            del disk, kept
+        assert gone[1]() is None
+    finally:
+        gc.enable()
+
+
+@tap.case("a disk is closed by two threads while others write to its files, without an error, and holds what was flushed", loads)
+def _(folder):
+    path = image(folder)
+    for _ in range(5):
+        disk, written, begun = vhdx.open(path, writable=True), [0] * 4, threading.Barrier(5)
+
+        def work(number):
+            file = disk.file(4096)
+            begun.wait()
+            try:
+                while True:
+                    file.seek(number * 8 * MIB + written[number] % 1000 * 4)
+                    file.write((written[number] + 1).to_bytes(4, "big"))
+                    file.flush()
+                    written[number] += 1
+            except ValueError:
+                pass
+
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        begun.wait()
+        time.sleep(0.05)
+        errors = []
+
+        def close():
+            try:
+                disk.close()
+            except Exception as error:  # pylint: disable=broad-except
+                errors.append(error)
+
+        closers = [threading.Thread(target=close) for _ in range(2)]
+        for thread in closers:
+            thread.start()
+        for thread in threads + closers:
+            thread.join(60)
+            assert not thread.is_alive()
+        assert not errors, errors
+        with vhdx.open(path) as disk:
+            for number, count in enumerate(written):
+                if count:
+                    at = number * 8 * MIB + (count - 1) % 1000 * 4
+                    assert int.from_bytes(disk.read(at, 4), "big") >= count
 
 
 @tap.case("tarfile reads and writes an archive on a disk", loads)
