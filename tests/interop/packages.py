@@ -117,6 +117,32 @@ def inside(root, *argv, **more):
                        env=env, timeout=TIMEOUT, **more)
 
 
+@tap.case("the source package is made of the same files where git is absent or refuses", tap.tool("git", "bash"))
+def _(place):
+    tree, tools = os.path.join(place, "tree"), os.path.join(place, "tools")
+    for name in ("one", ".hidden", "lib/two words", "build/object", "build-packages/build.log"):
+        os.makedirs(os.path.dirname(os.path.join(tree, name)), exist_ok=True)
+        open(os.path.join(tree, name), "w", encoding="utf-8").close()
+    with open(os.path.join(tree, ".gitignore"), "w", encoding="utf-8") as file:
+        file.write("/build*/\n")
+    command.run(["git", "init", "-q", tree])
+    os.mkdir(tools)
+    os.symlink(tap.find_tool("find"), os.path.join(tools, "find"))
+    with open(os.path.join(SOURCE, "scripts", "packages"), encoding="utf-8") as file:
+        function = re.search(r"^files\(\) \{\n.*?^\}\n", file.read(), re.MULTILINE | re.DOTALL)[0]
+
+    def listed(**env):
+        answer = command.run([tap.find_tool("bash"), "-eu", "-o", "pipefail", "-c", function + "files"], cwd=tree,
+                             env={**os.environ, **env})
+        return sorted(answer.out.split("\0")[:-1])
+
+    expected = [".gitignore", ".hidden", "lib/two words", "one"]
+    assert listed() == expected, listed()
+    assert listed(PATH=tools) == expected, listed(PATH=tools)
+    refusing = os.path.join(place, "none")
+    assert listed(GIT_DIR=refusing) == expected, listed(GIT_DIR=refusing)
+
+
 BUILT = (tap.whole, what_builds)
 INSTALLED = (*BUILT, tap.root, tap.tool("mmdebstrap", "unshare"))
 
