@@ -22,6 +22,7 @@ enum {
 	OPTION_BLOCK_SIZE,
 	OPTION_LOG_SIZE,
 	OPTION_SECTOR_SIZE,
+	OPTION_PHYSICAL_SECTOR_SIZE,
 	OPTION_THREADS,
 	OPTION_DIRECT,
 	OPTION_NO_CLONE,
@@ -40,6 +41,8 @@ static const struct option_row rows[] = {
 	{OPTION_LOG_SIZE, "log-size", "SIZE", "for vhdx: of the log, whole MiB (default 1M)"},
 	{OPTION_SECTOR_SIZE, "sector-size", "SIZE",
 	 "for vhdx: 512 or 4096 (default: SRC's, or 512)"},
+	{OPTION_PHYSICAL_SECTOR_SIZE, "physical-sector-size", "SIZE",
+	 "for vhdx: 512 or 4096 (default: SRC's, or 4096)"},
 	{OPTION_THREADS, "threads", "N", "how many copy at once, 1 to 64"},
 	{OPTION_DIRECT, "direct", NULL, "go past the page cache"},
 	{OPTION_NO_CLONE, "no-clone", NULL, "never share blocks with SRC: copy, and find zeros"},
@@ -74,6 +77,9 @@ static bool take_image_option(struct convert *convert, int id, const char *value
 		return parse_size32("log size", value, &convert->image.log_length);
 	case OPTION_SECTOR_SIZE:
 		return parse_size32("sector size", value, &convert->image.logical_sector_size);
+	case OPTION_PHYSICAL_SECTOR_SIZE:
+		return parse_size32("physical sector size", value,
+				    &convert->image.physical_sector_size);
 	default:
 		return false;
 	}

@@ -16,7 +16,7 @@ import manpage
 import samples
 import script
 import tap
-from command import VHDX, fails, run, vhdx
+from command import VHDX, fails, run, vhdx, vhdx_json
 from disks import MIB, noise
 
 PAGE = "vhdx-hyperv.7"
@@ -90,6 +90,39 @@ def _(folder):
             vhdx("check", "--chain", new)
         assert not new or os.path.exists(new), words
         shutil.rmtree(place)
+
+
+def beside(title):
+    """Our command beside that one, as it can be tried."""
+    text = manpage.text(PAGE).replace("\\&", "")
+    line = text.split(f".It Li {title}\n")[1].split(".It ")[0]
+    return told(re.search(r"^\.Li vhdx (.*?)(?: [:,.;])?$", line, re.M)[1].split())
+
+
+@tap.case("a copy has the physical sectors that were asked for, and an identifier of its own")
+def _(folder):
+    os.chdir(folder)
+    vhdx("create", "-q", "--physical-sector-size", "512", "D.vhdx", "50M")
+    script.vhdxio("D.vhdx", lines=["write 1M 64K 5"])
+    was = vhdx_json("info", "--json", "D.vhdx")["vhdx"]
+    for title, size in ("-PhysicalSectorSizeBytes 4096", 4096), ("-ResetDiskIdentifier", 512):
+        vhdx(*beside(f"Set-VHD -Path D.vhdx {title}"))
+        now = vhdx_json("info", "--json", "W.vhdx")["vhdx"]
+        assert was["physical-sector-size"] == 512 and now["physical-sector-size"] == size, (title, now)
+        assert was["disk-id"] != now["disk-id"], title
+        vhdx("compare", "D.vhdx", "W.vhdx")
+        os.unlink("W.vhdx")
+
+
+@tap.case("what is said of children that are QEMU's, QEMU does", tap.tool("qemu-img"))
+def _(folder):
+    os.chdir(folder)
+    for name in "D.vhdx", "E.vhdx":
+        vhdx("create", "-q", name, "50M")
+    titles = [title for title in re.findall(r"^\.It Li (qemu-img .*)$", manpage.text(PAGE), re.M) if re.search(r"\bC\.", title)]
+    assert len(titles) == 5, titles
+    for title in sorted(titles, key=lambda title: " commit " in title):  # last, for it may empty the child 
+        run(title.split())
 
 
 @tap.case("our commands that stay while they are used have only options that are known")

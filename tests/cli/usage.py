@@ -153,7 +153,7 @@ for option, wrong in (("--block-size", ("0", "512K", "3M", "512M", "4G", "1", "4
 
 for option, wrong in (("-f", ("", "qcow2", "VHDX")), ("-O", ("", "vhd")), ("--threads", ("0", "65", "x")),
                       ("--block-size", ("0", "3M")), ("--type", ("differencing", "x")),
-                      ("--sector-size", ("0", "1024"))):
+                      ("--sector-size", ("0", "1024")), ("--physical-sector-size", ("0", "1024", "8K"))):
     @tap.case(f"convert {option} refuses what it should")
     def _(folder, name=option, values=wrong):
         path, out = samples.dynamic(folder)[0], os.path.join(folder, "x.vhdx")
@@ -165,7 +165,8 @@ for option, wrong in (("-f", ("", "qcow2", "VHDX")), ("-O", ("", "vhd")), ("--th
 @tap.case("options for a VHDX mean nothing for a raw destination, and are refused")
 def _(folder):
     path = samples.dynamic(folder)[0]
-    for words in (["--type", "fixed"], ["--block-size", "1M"], ["--sector-size", "512"]):
+    for words in (["--type", "fixed"], ["--block-size", "1M"], ["--sector-size", "512"],
+                  ["--physical-sector-size", "512"]):
         command.fails("convert", *words, path, os.path.join(folder, "x.raw"))
     assert os.listdir(folder) == ["disk.vhdx"]
 
