@@ -15,6 +15,7 @@
 
 static const char *const kind_names[KINDS] = {
 	[KIND_FREE] = "free",
+	[KIND_PARENT] = "the parent's",
 	[KIND_HEADER] = "headers",
 	[KIND_LOG] = "log",
 	[KIND_METADATA] = "metadata",
@@ -121,6 +122,15 @@ static void add_structure(struct layout *layout, enum layout_kind kind, uint64_t
 		add_run(layout, &(struct layout_run){kind, VHDX_NO_OFFSET, offset, length});
 }
 
+/* What lies on the disk between the blocks that were told, up to @end: no entry, or one that says as much. */
+static void add_gap(struct layout *layout, uint64_t end)
+{
+	if (layout->info.type == VHDX_DIFFERENCING && layout->told < end)
+		add_run(layout, &(struct layout_run){KIND_PARENT, layout->told, VHDX_NO_OFFSET,
+						     end - layout->told});
+	layout->told = end;
+}
+
 /* ---- The BAT, as the library dumps it ---- */
 
 struct entries {
@@ -177,6 +187,8 @@ static void see_end(void *opaque)
 	if (!entries->is_bitmap) {
 		run.disk_offset = entries->number * block_size;
 		run.length = block_size;
+		add_gap(layout, run.disk_offset);
+		layout->told += block_size;
 	}
 	if (has_space(run.kind)) {
 		run.file_offset = entries->file_offset;
@@ -298,6 +310,8 @@ static int collect(struct layout *layout, struct vhdx *disk)
 	add_structure(layout, KIND_METADATA, info->metadata_offset, info->metadata_length);
 	add_structure(layout, KIND_BAT, info->bat_offset, info->bat_length);
 	ret = read_bat(layout, disk);
+	if (!ret)
+		add_gap(layout, info->virtual_size);
 	if (!ret && layout->pending.length)
 		ret = keep_run(layout, &layout->pending);
 	if (ret)

@@ -13,6 +13,7 @@
 
 enum layout_kind {
 	KIND_FREE = 0, /* of the file: nothing refers to it; of the disk: no block */
+	KIND_PARENT,   /* of a child's disk: no block, so that the parent shows */
 	KIND_HEADER,   /* the header section */
 	KIND_LOG,
 	KIND_METADATA,
@@ -26,6 +27,9 @@ enum layout_kind {
 	KIND_DAMAGED, /* no state that a block of this disk may have, or a place behind the file's end */
 	KINDS,
 };
+
+/* Of the kinds before it nothing is stored here. */
+#define KIND_FIRST_STORED KIND_HEADER
 
 #define LAYOUT_COLUMNS 128
 #define LAYOUT_CELLS   (LAYOUT_COLUMNS * 32)
@@ -58,6 +62,7 @@ struct layout {
 	struct vhdx_info info;
 	struct layout_space disk;
 	struct layout_space file;
+	uint64_t told;		 /* the end on the disk of what was collected */
 	uint64_t last_data;	 /* where on the disk the last data end; at least 1 */
 	struct layout_run *runs; /* the first LAYOUT_RUNS */
 	size_t run_count;

@@ -33,8 +33,8 @@ static void write_data(FILE *out, const struct layout *layout)
 {
 	fprintf(out, "{\"disk\": %" PRIu64 ", \"file\": %" PRIu64 ", \"all\": %" PRIu64,
 		layout->disk.size, layout->file.size, layout->all_runs);
-	fprintf(out, ", \"last\": %" PRIu64 ", \"data\": %d, \"kinds\": [", layout->last_data,
-		KIND_DATA);
+	fprintf(out, ", \"last\": %" PRIu64 ", \"data\": %d, \"parent\": %d, \"kinds\": [",
+		layout->last_data, KIND_DATA, KIND_PARENT);
 	for (int kind = 0; kind < KINDS; kind++)
 		fprintf(out, "%s{\"name\": \"%s\", \"colour\": \"%s\"}", kind ? ", " : "",
 			layout_kind_name((enum layout_kind)kind),

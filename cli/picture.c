@@ -18,10 +18,11 @@
 #define WIDTH	(LAYOUT_COLUMNS * CELL + 2 * MARGIN)
 
 static const char *const colours[KINDS] = {
-	[KIND_FREE] = "#eeeeee",     [KIND_HEADER] = "#555555",	   [KIND_LOG] = "#d62728",
-	[KIND_METADATA] = "#e377c2", [KIND_BAT] = "#8c564b",	   [KIND_BITMAP] = "#9c27b0",
-	[KIND_DATA] = "#23888e",     [KIND_PARTIAL] = "#ff9800",   [KIND_ZERO] = "#b0bec5",
-	[KIND_UNMAPPED] = "#d7ccc8", [KIND_UNDEFINED] = "#9933ff", [KIND_DAMAGED] = "#000000",
+	[KIND_FREE] = "#eeeeee",    [KIND_PARENT] = "#fcb4fc",	 [KIND_HEADER] = "#555555",
+	[KIND_LOG] = "#d62728",	    [KIND_METADATA] = "#e377c2", [KIND_BAT] = "#8c564b",
+	[KIND_BITMAP] = "#9c27b0",  [KIND_DATA] = "#23888e",	 [KIND_PARTIAL] = "#ff9800",
+	[KIND_ZERO] = "#b0bec5",    [KIND_UNMAPPED] = "#d7ccc8", [KIND_UNDEFINED] = "#9933ff",
+	[KIND_DAMAGED] = "#000000",
 };
 
 /* From the first data on the disk to the last: even steps of lightness, which all eyes tell apart. */
@@ -62,7 +63,7 @@ void picture_write_text(FILE *out, const char *text)
 struct look {
 	enum layout_kind kind;
 	unsigned place; /* of data */
-	unsigned share; /* that is not free, in eighths, at least one */
+	unsigned share; /* that is stored here, in eighths, at least one */
 };
 
 static struct look look_at(const struct layout_cell *cell, uint64_t last_data)
@@ -70,12 +71,14 @@ static struct look look_at(const struct layout_cell *cell, uint64_t last_data)
 	struct look look = {.kind = KIND_FREE};
 	uint64_t used = 0, all;
 
-	for (int kind = KIND_FREE + 1; kind < KINDS; kind++) {
+	for (int kind = KIND_FIRST_STORED; kind < KINDS; kind++) {
 		used += cell->bytes[kind];
 		if (cell->bytes[kind] > (look.kind ? cell->bytes[look.kind] : 0))
 			look.kind = (enum layout_kind)kind;
 	}
-	all = used + cell->bytes[KIND_FREE];
+	all = used + cell->bytes[KIND_FREE] + cell->bytes[KIND_PARENT];
+	if (!used && cell->bytes[KIND_PARENT])
+		look.kind = KIND_PARENT;
 	if (look.kind == KIND_DATA)
 		look.place = (unsigned)(cell->places / (double)cell->bytes[KIND_DATA] /
 					(double)last_data * (double)ARRAY_SIZE(places));

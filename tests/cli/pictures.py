@@ -9,6 +9,7 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, os.pardir, "support")]
 
 import json
+import math
 import re
 import xml.etree.ElementTree
 
@@ -51,7 +52,7 @@ def drawn(text):
 def kinds(runs, offset):
     """What is told of the byte at @offset."""
     title = next(title for first, end, _, title in runs if first <= offset < end)
-    return dict(re.findall(r" ([\w ]+?) ([\d.]+ \w+);", title.split(":", 1)[1] + ""))
+    return dict(re.findall(r" ([\w' ]+?) ([\d.]+ \w+);", title.split(":", 1)[1] + ""))
 
 
 @tap.case("the picture shows each block and structure where the image has it")
@@ -109,8 +110,74 @@ def _(folder):
     vhdx("create", "-q", "--parent", image(folder), "--block-size", "1M", child)
     script.vhdxio(child, lines=["write 5M 4K 1", "write 7M 1M 1"])
     spaces = drawn(vhdx("map", "--svg", "-", child).out)
-    assert "partial data" in kinds(spaces["disk"], 5 * MIB) and set(kinds(spaces["disk"], 0)) == {"free"}
+    assert "partial data" in kinds(spaces["disk"], 5 * MIB) and set(kinds(spaces["disk"], 0)) == {"the parent's"}
     assert any("sector bitmaps" in title for _, _, _, title in spaces["file"])
+
+
+def told_page(path):
+    return json.loads(re.search(r'id="data">(.*?)</script>', vhdx("map", "--html", "-", path).out, re.S)[1])
+
+
+@tap.case("what a child leaves to its parent is called the parent's, in cells, legend and table, and nothing is free")
+def _(folder):
+    child = os.path.join(folder, "child.avhdx")
+    vhdx("create", "-q", "--parent", image(folder), "--block-size", "1M", child)
+    script.vhdxio(child, lines=["write 5M 4K 1", "write 7M 1M 1", "zero 0 1M"])
+    text = vhdx("map", "--svg", "-", child).out
+    disk = drawn(text)["disk"]
+    assert not any("free" in title for _, _, _, title in disk), disk
+    assert set(kinds(disk, 6 * MIB)) == set(kinds(disk, 63 * MIB)) == {"the parent's"} and set(kinds(disk, 0)) == {"zero"}
+    assert "the parent's, disk 61 MiB<" in text
+    page = told_page(child)
+    names = [kind["name"] for kind in page["kinds"]]
+    assert page["parent"] == names.index("the parent's")
+    found = [(names[kind], start, length) for kind, start, _, length in page["extents"] if start >= 0]
+    assert found == [("zero", 0, MIB), ("the parent's", MIB, 4 * MIB), ("partial data", 5 * MIB, MIB),
+                     ("the parent's", 6 * MIB, MIB), ("data", 7 * MIB, MIB), ("the parent's", 8 * MIB, 56 * MIB)], found
+    fills = {fill for first, end, fill, _ in disk if first <= 20 * MIB < end}
+    assert fills == {page["kinds"][page["parent"]]["colour"]}, fills
+    assert not any(names[kind] == "the parent's" for kind, *_ in told_page(os.path.join(folder, "disk.vhdx"))["extents"])
+
+
+@tap.case("one block of a large child is seen between what is the parent's")
+def _(folder):
+    base, child = os.path.join(folder, "base.vhdx"), os.path.join(folder, "child.avhdx")
+    vhdx("create", "-q", base, "4T")
+    vhdx("create", "-q", "--parent", base, child)
+    script.vhdxio(child, lines=[f"write {TIB} 2M 1"])
+    disk, page = drawn(vhdx("map", "--svg", "-", child).out)["disk"], told_page(child)
+    fill = next(fill for first, end, fill, _ in disk if first <= TIB < end)
+    assert fill in page["places"] and set(kinds(disk, TIB)) == {"data", "the parent's"}, fill
+
+
+# How others see colours, in linear light: without red, green or blue cones (Machado, Oliveira and Fernandes, 2009).
+EYES = (((1, 0, 0), (0, 1, 0), (0, 0, 1)),
+        ((0.152286, 1.052583, -0.204868), (0.114503, 0.786281, 0.099216), (-0.003882, -0.048116, 1.051998)),
+        ((0.367322, 0.860646, -0.227968), (0.280085, 0.672501, 0.047413), (-0.011820, 0.042940, 0.968881)),
+        ((1.255528, -0.076749, -0.178779), (-0.078411, 0.930809, 0.147602), (0.004733, 0.691367, 0.303900)))
+XYZ = ((0.4339, 0.3762, 0.1899), (0.2126, 0.7152, 0.0722), (0.0177, 0.1095, 0.8728))  # of white, 1 each
+
+
+def turned(matrix, vector):
+    return [min(max(sum(a * b for a, b in zip(row, vector)), 0), 1) for row in matrix]
+
+
+def seen(colour, eyes):
+    """In CIELAB."""
+    parts = [int(colour[at:at + 2], 16) / 255 for at in (1, 3, 5)]
+    light = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    x, y, z = (part ** (1 / 3) if part > 0.008856 else 7.787 * part + 16 / 116 for part in turned(XYZ, turned(eyes, light)))
+    return 116 * y - 16, 500 * (x - y), 200 * (y - z)
+
+
+@tap.case("all eyes tell what is the parent's from each other kind")
+def _(folder):
+    page = told_page(image(folder))
+    own = page["kinds"][page["parent"]]["colour"]
+    others = [kind["colour"] for number, kind in enumerate(page["kinds"]) if number != page["parent"]] + page["places"]
+    for colour in others + ["#ffffff"]:
+        distance = min(math.dist(seen(own, eyes), seen(colour, eyes)) for eyes in EYES)
+        assert distance > 15, (own, colour, distance)
 
 
 @tap.case("a block that cannot be where, or what, the BAT says is shown as damaged, not as data")
@@ -208,6 +275,23 @@ def _(folder):
         chromium.run("document.querySelectorAll('#extents tbody tr')[arguments[0]].click()", number)
         chosen = chromium.run("return [...document.querySelectorAll('#file rect.chosen')].map(r => +r.dataset.from)")
         assert chosen and min(chosen) <= place <= max(chosen) < place + MIB, (chosen, place)
+        assert not chromium.complaints(), chromium.complaints()
+
+
+@tap.case("the page of a child tells what is the parent's, in all windows", browser.needed)
+def _(folder):
+    child, page = os.path.join(folder, "child.avhdx"), os.path.join(folder, "page.html")
+    vhdx("create", "-q", "--parent", image(folder), "--block-size", "1M", child)
+    script.vhdxio(child, lines=["write 7M 1M 1"])
+    vhdx("map", "--html", page, child)
+    with browser.started(os.path.join(folder, "profile")) as chromium:
+        chromium.open(page)
+        chromium.run("show('disk', 6 << 20, 10 << 20)")
+        own = chromium.run("return layout.kinds[layout.parent].colour")
+        cells = chromium.run("return [...document.querySelectorAll('svg #disk rect')].map(r => [+r.dataset.from, r.getAttribute('fill')])")
+        assert {at // MIB for at, fill in cells if fill == own} == {6, 8, 9} and (7 * MIB, own) not in map(tuple, cells), cells
+        chromium.run("tell('disk', 20 << 20)")
+        assert f"the parent's, 56 MiB, at {8 * MIB} of the disk" in chromium.text("#told"), chromium.text("#told")
         assert not chromium.complaints(), chromium.complaints()
 
 
