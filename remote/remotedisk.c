@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Opens disks in remote storage, and gives each child the parent that the caller named for it. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "cleanup.h"
@@ -15,6 +16,7 @@ struct chain {
 	const struct remote_disk_options *options;
 	size_t used;	 /* of the parents */
 	bool lacks_name; /* a child's parent was not named, and its storage has no folder to look in */
+	char child[256];	   /* that one, as errors say it; empty: the disk itself */
 	struct remote_error error; /* of the one that could not be opened */
 };
 
@@ -94,7 +96,12 @@ static int next_parent(void *opaque, const char *child, struct vhdx_io *ret_io,
 	remote_parents parents = chain->options->parents;
 
 	if (!parents || !parents[chain->used]) {
-		chain->lacks_name = chain->lacks_name || remote_kind(child);
+		if (remote_kind(child) && !chain->lacks_name) {
+			chain->lacks_name = true;
+			if (chain->used)
+				snprintf(chain->child, sizeof(chain->child), "its parent %.200s ",
+					 child);
+		}
 		return -ENOENT;
 	}
 	*ret_name = parents[chain->used++];
@@ -123,7 +130,8 @@ static void explain(const struct chain *chain, int ret, struct remote_error *ret
 	else if (chain->lacks_name && ret == -ENOTSUP &&
 		 vhdx_last_error()->problem == PROBLEM_NO_PARENT)
 		remote_fail(ret_error, -ret,
-			    "has a parent, whose place is not given (expected it as parent-uri)");
+			    "%shas a parent, whose place is not given (expected it as parent-uri)",
+			    chain->child);
 }
 
 /* What was named and is no part of the chain is a mistake, which a wrong order may be too. */

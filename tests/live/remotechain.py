@@ -3,6 +3,7 @@
 """Chains whose images are NBD exports, or some of them: parents by --parent-uri, verified, in order."""
 import contextlib
 import os
+import re
 import sys
 
 sys.dont_write_bytecode = True
@@ -85,8 +86,8 @@ def _(folder):
     with chain(folder) as (leaf, middle, base):
         out = os.path.join(folder, "out.raw")
         for words, says, status in (
-                ((), "has a parent.*parent-uri", 1),
-                (parents(middle.uri), "has a parent.*parent-uri", 1),
+                ((), re.escape(leaf.uri) + ": has a parent.*parent-uri", 1),
+                (parents(middle.uri), "its parent " + re.escape(middle.uri) + " has a parent.*parent-uri", 1),
                 (parents(middle.uri, base.uri, base.uri), "3 parents are given by parent-uri.* 2", 1),
                 (parents(base.uri, middle.uri), "DataWriteGuid is .*expected", 2),
                 (parents(base.uri), "DataWriteGuid is .*expected", 2),
