@@ -7,8 +7,8 @@
 #include <rbd/librbd.h>
 
 #define RADOS_CALLS(call) \
-	call(conf_parse_env) call(conf_read_file) call(conf_set) call(connect) call(create) \
-		call(get_instance_id) call(ioctx_create) call(ioctx_destroy) \
+	call(conf_get) call(conf_parse_env) call(conf_read_file) call(conf_set) call(connect) \
+		call(create) call(get_instance_id) call(ioctx_create) call(ioctx_destroy) \
 			call(ioctx_set_namespace) call(notify2) call(remove) \
 				call(set_pool_full_try) call(shutdown)
 

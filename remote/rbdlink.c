@@ -93,6 +93,31 @@ static int open_pool(struct rbdlink *link)
 	return 0;
 }
 
+/* The setting, empty where it has none. */
+static void get_setting(struct rbdlink *link, const char *key, char *buf, size_t size)
+{
+	if (rados.conf_get(link->cluster, key, buf, size))
+		buf[0] = '\0';
+}
+
+/*
+ * Ceph has one number for what it did not find. Monitors may be in DNS, or in sections of their own, so that what the
+ * configuration lacks means something only when they were not found.
+ */
+static int explain_missing(struct rbdlink *link)
+{
+	char monitors[4096], keyring[256];
+
+	get_setting(link, "mon_host", monitors, sizeof(monitors));
+	get_setting(link, "keyring", keyring, sizeof(keyring));
+	if (!monitors[0])
+		return remote_fail(
+			&link->error, ENOENT,
+			"the configuration of Ceph names no monitor (expected mon_host)");
+	return remote_fail(&link->error, ENOENT, "client.%.64s has no key (looked for in %s)",
+			   link->id ? link->id : "admin", keyring[0] ? keyring : "no keyring");
+}
+
 int rbdlink_connect(struct rbdlink *link)
 {
 	const char *missing = rbd_calls_load();
@@ -107,6 +132,8 @@ int rbdlink_connect(struct rbdlink *link)
 	if (ret)
 		return ret;
 	ret = rados.connect(link->cluster);
+	if (ret == -ENOENT)
+		return explain_missing(link);
 	if (ret)
 		return rbdlink_fail(link, ret, "the cluster cannot be connected to");
 	return open_pool(link);

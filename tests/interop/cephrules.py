@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """What RBD images are replaced, refused and asked for: names, options, exit codes, and what costs the cluster nothing."""
 import os
+import re
 import subprocess
 import sys
 
@@ -148,6 +149,21 @@ def _(folder, cluster):
         cluster.fails(verb, *words, status=status, says="2 s|timed out|answer|onnect")
     cluster.vhdx("convert", "--ceph-conf", own, "--ceph-id", "mover", source, f"rbd:{POOL}/y")
     cluster.vhdx("compare", "--ceph-conf", own, "--ceph-id", "mover", NAME, f"rbd:{POOL}/y")
+
+
+@cephnode.case("what a configuration lacks is said: monitors, or a key", always=True)
+def _(folder, cluster):
+    source = samples.dynamic(folder)[0]
+    with open(cluster.conf(), encoding="ascii") as file:
+        text = file.read()
+    # Of the first, librados has a line of its own.
+    for own, words, says in (("", [], "the configuration of Ceph names no monitor .*mon_host"),
+                             (text + "\n[client]\nauth_client_required = cephx\nkeyring = /no/such\n",
+                              ["--ceph-id", "mover"], "client.mover has no key .*/no/such")):
+        conf = samples.write(folder, "own.conf", own.encode())
+        result = command.run([VHDX, "convert", *words, "--ceph-conf", conf, source, NAME], env=cluster.env, status=1)
+        assert re.search(f"^vhdx convert: {NAME}: {says}", result.err.splitlines()[-1]), str(result)
+    assert not cluster.images(), cluster.images()
 
 
 @cephnode.case("options of Ceph with wrong values are one line of usage")
