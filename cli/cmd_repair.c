@@ -370,7 +370,7 @@ static int open_there(struct repair *repair, const struct options *options)
 
 	if (!remote_kind(repair->file))
 		return STATUS_DONE;
-	if (!repair->undo_from && !repair->how.undo_path)
+	if (writes && !repair->undo_from && !repair->how.undo_path)
 		return report_error(repair->file,
 				    "has no place for the undo file (expected --undo UNDOFILE)");
 	int status = disk_open_storage(repair->file, writes, &options->chain, &repair->there);

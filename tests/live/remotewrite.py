@@ -253,6 +253,8 @@ def _(folder):
         file.seek(192 << 10)
         file.write(bytes(4096))
     before = disks.sha256(there)
+    with nbdkit(folder, "-r", "file", there) as server:
+        assert "Would mend" in vhdx("repair", "--dry-run", server.uri()).out
     with nbdkit(folder, "file", there) as server:
         assert command.check(there)[0] == 2
         vhdx("repair", "-q", "--dry-run", "--undo", undo, server.uri())
