@@ -90,8 +90,10 @@ static int run(int argc, char **argv)
 		return options.status;
 	struct vhdx_open_options how = chain_open_options(&options.chain, 0);
 
-	int status = disk_open(options.operands[0], &options.chain, &how, &base);
+	int status = disk_must_be_file(options.operands[0], "cannot be the parent");
 
+	if (!status)
+		status = disk_open(options.operands[0], &options.chain, &how, &base);
 	if (!status)
 		status = source_open(&contents, options.operands[1], diff.format, &options.chain);
 

@@ -191,6 +191,7 @@ def _(folder):
             command.fails(*words, server.uri(), says=says)
         command.fails("rebase", "--parent", server.uri(), path, says="cannot be the parent")
         command.fails("create", "--parent", server.uri(), out, says="cannot be the parent")
+        command.fails("diff", server.uri(), path, out, says="cannot be the parent .expected a file")
         vhdx("compact", "-q", "--dry-run", server.uri())
         vhdx("compact", "-q", "--output", out, server.uri())
         vhdx("compare", server.uri(), out)
