@@ -168,7 +168,13 @@ static bool is_regular(int fd)
 	return !fstat(fd, &st) && S_ISREG(st.st_mode);
 }
 
-/* The record as a text; "" when there is none. */
+static int refuse_record(const char *path)
+{
+	return report_error(path, "is no record of a copy, which --skip-done would put "
+				  "there (rename it, or the copy)");
+}
+
+/* The record as a text; "" when there is none. A link, which we never left there, would lead to somebody's file. */
 static int read_record(const struct done *done, char ret_text[RECORD_SIZE])
 {
 	auto_free char *path = record_path(done->name);
@@ -176,8 +182,10 @@ static int read_record(const struct done *done, char ret_text[RECORD_SIZE])
 	ret_text[0] = '\0';
 	if (!path)
 		return report_errno(done->name, "cannot be looked for", ENOMEM);
-	auto_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	auto_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
 
+	if (fd < 0 && errno == ELOOP)
+		return refuse_record(path);
 	if (fd < 0)
 		return errno == ENOENT ? STATUS_DONE
 				       : report_errno(path, "cannot be opened", errno);
@@ -186,8 +194,7 @@ static int read_record(const struct done *done, char ret_text[RECORD_SIZE])
 	if (count < 0)
 		return report_errno(path, "cannot be read", errno);
 	if (!is_regular(fd) || !is_record(ret_text, (size_t)count))
-		return report_error(path, "is no record of a copy, which --skip-done would put "
-					  "there (rename it, or the copy)");
+		return refuse_record(path);
 	ret_text[count] = '\0';
 	return STATUS_DONE;
 }
@@ -203,7 +210,8 @@ static int sync_folder(char *path)
 /* One that is cut short by a crash fits nothing, and is written again. */
 static int write_record(char *path, const char *text)
 {
-	auto_fd int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK, 0666);
+	const int flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW;
+	auto_fd int fd = open(path, flags, 0666);
 	size_t length = strlen(text);
 
 	if (fd < 0)

@@ -218,6 +218,21 @@ def _(folder):
     command.fails("convert", "--skip-done", source, out, says="out.raw.done: is no record")
 
 
+@tap.case("a link where the record would be is refused, and what it leads to is neither made nor changed")
+def _(folder):
+    source, out = samples.dynamic(folder)[0], os.path.join(folder, "out.raw")
+    once(source, os.path.join(folder, "other.raw"))
+    for target in ("nowhere", "other.raw.done", "out.raw.done"):
+        os.symlink(target, out + ".done")
+        refused(source, out, says="out.raw.done: is no record")
+        refused(source, out, "--force", says="out.raw.done: is no record")
+        assert not os.path.exists(out)
+        os.unlink(out + ".done")
+        once(source, out)
+        os.unlink(out)
+        os.unlink(out + ".done")
+
+
 @tap.case("a copy of another disk is not replaced, one of the same disk elsewhere is")
 def _(folder):
     source, out = samples.dynamic(folder)[0], os.path.join(folder, "out.raw")
