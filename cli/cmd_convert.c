@@ -206,8 +206,8 @@ static int copy_once(struct convert *convert, const struct source *source, const
 {
 	enum done_state state = DONE_NOT_THERE;
 	struct done done;
-	int status =
-		done_begin(&done, source, name, destination_format(name, convert->to), options);
+	int status = done_begin(&done, source, name, destination_format(name, convert->to),
+				&convert->image, options);
 
 	if (!status)
 		status = done_look(&done, &state);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Tells complete copies by the identity of what they were made of. A record of a file names the file as it was
- * left, so that one that was replaced, cut or written since is not taken for the copy.
+ * left, so that one that was replaced, cut or written since is not taken for the copy, and what options made of it, so
+ * that neither is one of another type.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,6 +23,8 @@
 #define RECORD_SIZE 512
 
 #define SECTOR_MAX 4096
+
+#define LOG_LENGTH_DEFAULT (1024 * 1024)
 
 static void cleanup_fd(int *fd)
 {
@@ -45,8 +48,61 @@ static bool may_have_record(const char *name)
 	return strcmp(name, "-") && !remote_kind(name) && (stat(name, &st) || S_ISREG(st.st_mode));
 }
 
+/* ---- What options decide of the copy ---- */
+
+static void write_image_shape(enum vhdx_type type, uint32_t block_size, uint64_t log_length,
+			      uint32_t sector_size, char ret_shape[DONE_SHAPE_SIZE])
+{
+	snprintf(ret_shape, DONE_SHAPE_SIZE, "vhdx %s block %u log %llu sector %u",
+		 type == VHDX_FIXED ? "fixed" : "dynamic", block_size,
+		 (unsigned long long)log_length, sector_size);
+}
+
+/* As vhdx_convert fills in what is not given. */
+static int decide_shape(struct done *done, const struct vhdx_create_options *image)
+{
+	struct vhdx_info from = {.size = sizeof(from)};
+
+	if (vhdx_get_info(done->source->disk, &from))
+		return report_failure(done->source->name);
+	done->has_no_holes = image->flags & VHDX_CREATE_NO_HOLES;
+	if (done->format == VHDX_FORMAT_VHDX)
+		write_image_shape(image->type,
+				  image->block_size ? image->block_size : from.block_size,
+				  image->log_length ? image->log_length : LOG_LENGTH_DEFAULT,
+				  image->logical_sector_size ? image->logical_sector_size
+							     : from.logical_sector_size,
+				  done->shape);
+	else
+		snprintf(done->shape, sizeof(done->shape), "raw");
+	return STATUS_DONE;
+}
+
+/* Is the image that is there as the options want it? */
+static int look_at_shape(const struct done *done, const struct vhdx *disk, bool *ret_fits)
+{
+	struct vhdx_info info = {.size = sizeof(info)};
+	char shape[DONE_SHAPE_SIZE];
+
+	if (vhdx_get_info(disk, &info))
+		return report_failure(done->name);
+	write_image_shape(info.type, info.block_size, info.log_length, info.logical_sector_size,
+			  shape);
+	*ret_fits = info.type != VHDX_DIFFERENCING && !strcmp(shape, done->shape);
+	return STATUS_DONE;
+}
+
+/* A file with holes has fewer blocks than bytes. */
+static bool may_have_holes(const char *name)
+{
+	struct stat st;
+
+	return stat(name, &st) || st.st_blocks < st.st_size / 512;
+}
+
 int done_begin(struct done *done, const struct source *source, const char *name,
-	       enum vhdx_format format, const struct options *options)
+	       enum vhdx_format format, const struct vhdx_create_options *image,
+	       const struct options *options)
 {
 	*done = (struct done){.name = name, .format = format, .source = source};
 	if (remote_kind(name) == REMOTE_RBD)
@@ -60,12 +116,9 @@ int done_begin(struct done *done, const struct source *source, const char *name,
 	if (!done->remote && !may_have_record(name))
 		return report_error(name, "has no place for a record of it (expected a file or an "
 					  "RBD image with --skip-done)");
-	return contents_identify(source, &done->contents);
-}
+	int status = decide_shape(done, image);
 
-static const char *format_word(const struct done *done)
-{
-	return done->format == VHDX_FORMAT_VHDX ? "vhdx" : "raw";
+	return status ? status : contents_identify(source, &done->contents);
 }
 
 /* ---- The record with an image in a cluster: it gets its name together with the image ---- */
@@ -74,7 +127,7 @@ static const char *format_word(const struct done *done)
 
 static void write_note(const struct done *done, char ret_note[RECORD_SIZE])
 {
-	snprintf(ret_note, RECORD_SIZE, "%s %s", format_word(done), done->contents.identity);
+	snprintf(ret_note, RECORD_SIZE, "%s %s", done->shape, done->contents.identity);
 }
 
 int done_note(const struct done *done, const struct destination *destination)
@@ -143,12 +196,13 @@ static char *record_path(const char *name)
 static size_t describe(const struct done *done, const struct stat *st, char ret_text[RECORD_SIZE])
 {
 	int length = snprintf(ret_text, RECORD_SIZE,
-			      FIRST_LINE "file: %s inode %llu size %lld written %lld.%09ld\n"
+			      FIRST_LINE "file: %s%s inode %llu size %lld written %lld.%09ld\n"
 					 "disk: %s\n"
 					 "contents: ",
-			      format_word(done), (unsigned long long)st->st_ino,
-			      (long long)st->st_size, (long long)st->st_mtim.tv_sec,
-			      st->st_mtim.tv_nsec, done->contents.disk);
+			      done->shape, done->has_no_holes ? " no-holes" : "",
+			      (unsigned long long)st->st_ino, (long long)st->st_size,
+			      (long long)st->st_mtim.tv_sec, st->st_mtim.tv_nsec,
+			      done->contents.disk);
 
 	return (size_t)length;
 }
@@ -257,15 +311,16 @@ int done_record(const struct done *done)
 
 /* ---- What there is ---- */
 
-/* Opens the file as what it is to be. NULL in @ret_disk: raw contents, or no VHDX though one is expected. */
+/* Opens the file as what it is to be. NULL in @ret_disk: raw contents, or no VHDX though one is expected. What fits is
+ * of the format and the shape that is wanted. */
 static int open_copy(const struct done *done, struct vhdx_source *view, struct vhdx **ret_disk,
 		     bool *ret_fits)
 {
 	struct vhdx_open_options alone = {.size = sizeof(alone), .flags = VHDX_OPEN_NO_PARENT};
 
-	*ret_fits = true;
+	*ret_fits = !done->has_no_holes || !may_have_holes(done->name);
 	view->path = done->name;
-	if (done->format != VHDX_FORMAT_VHDX)
+	if (!*ret_fits || done->format != VHDX_FORMAT_VHDX)
 		return STATUS_DONE;
 	int is_image = vhdx_probe(done->name);
 
@@ -276,7 +331,7 @@ static int open_copy(const struct done *done, struct vhdx_source *view, struct v
 	if (vhdx_open(done->name, &alone, ret_disk))
 		return report_failure(done->name);
 	view->disk = *ret_disk;
-	return STATUS_DONE;
+	return look_at_shape(done, *ret_disk, ret_fits);
 }
 
 /* Compares with the source. The size is part of what a disk holds, but for what fills its last sector. */

@@ -17,23 +17,29 @@ enum done_state {
 	DONE_NOT_THERE = 0, /* or nothing that tells us more than a copy would */
 	DONE_COMPLETE,	    /* holds what the source holds */
 	DONE_OUTDATED,	    /* as it was written, of what the same disk held then */
-	DONE_UNKNOWN, /* there, without a record that fits: made by others, changed, or never recorded */
+	DONE_UNKNOWN, /* there, without a record that fits: made by others or otherwise, changed, or never recorded */
 };
+
+/* Room for what options decide of a copy. */
+#define DONE_SHAPE_SIZE 96
 
 struct done {
 	const char *name; /* of the copy */
 	enum vhdx_format format;
+	char shape[DONE_SHAPE_SIZE]; /* its format, and of a VHDX its type and sizes */
+	bool has_no_holes;
 	const struct remote_options *remote; /* of a name in a cluster; NULL of a file */
 	const struct source *source;
 	struct contents contents; /* of the source, before it is copied */
 };
 
 /*
- * Prepares to judge and record @name as a copy of @source. Returns STATUS_DONE, or the exit status, with the
+ * Prepares to judge and record @name as a copy of @source that @image shapes. Returns STATUS_DONE, or the exit status, with the
  * error reported: where contents have no identity, or a record has no place.
  */
 int done_begin(struct done *done, const struct source *source, const char *name,
-	       enum vhdx_format format, const struct options *options);
+	       enum vhdx_format format, const struct vhdx_create_options *image,
+	       const struct options *options);
 
 /*
  * Looks at what there is and at its record, and refuses a file that lies where the record is to be. What a cluster has

@@ -150,6 +150,40 @@ def _(folder):
     left_alone(source, out, "-O", "vhdx")
 
 
+@tap.case("a copy of another type, with other sizes or with holes is none, whether it has a record or not")
+def _(folder):
+    source, out = samples.dynamic(folder)[0], os.path.join(folder, "out.vhdx")
+    plain = ["--type", "dynamic", "--block-size", "1M", "--log-size", "1M", "--sector-size", "512"]
+    for others in (["--type", "fixed"], ["--block-size", "2M"], ["--log-size", "2M"], ["--sector-size", "4096"]):
+        for first, second in ((plain, others), (others, [])):
+            once(source, out, *first, "--force")
+            left_alone(source, out, *first)
+            refused(source, out, *second)
+            os.unlink(out + ".done")
+            refused(source, out, *second)
+            assert not once(source, out, *second, "--force").out
+            same(source, out)
+            left_alone(source, out, *second)
+    left_alone(source, out, *plain)
+
+
+for each in NAMES:
+    @tap.case(f"{each}: a copy with holes is none where there may be no holes, one without is one where there may")
+    def _(folder, name=each):
+        source, out = os.path.join(folder, "disk.vhdx"), os.path.join(folder, name)
+        vhdx("create", "-q", source, "8M")
+        once(source, out)
+        refused(source, out, "--no-holes")
+        os.unlink(out + ".done")
+        refused(source, out, "--no-holes")
+        assert not once(source, out, "--no-holes", "--force").out
+        for more in ("--no-holes", "-q", "--no-holes"):
+            inode = os.stat(out).st_ino
+            once(source, out, more)
+            left_alone(source, out, *(["--no-holes"] if more == "--no-holes" else []))
+            assert os.stat(out).st_ino == inode
+
+
 @tap.case("a child is known by its own contents and by its parent's")
 def _(folder):
     child, parent, _ = samples.family(folder)
