@@ -192,17 +192,21 @@ static char *record_path(const char *name)
 
 #define FIRST_LINE "vhdx convert: complete\n"
 
-/* A record up to the contents: the file as it is, and the disk. Returns the length. */
+/*
+ * A record up to the contents: the file as it is, and the disk. Returns the length. Who writes may put the time of
+ * writing back, as touch -r does, but not that of the last change, which a new name or other permissions set
+ * as well: then the copy is compared.
+ */
 static size_t describe(const struct done *done, const struct stat *st, char ret_text[RECORD_SIZE])
 {
-	int length = snprintf(ret_text, RECORD_SIZE,
-			      FIRST_LINE "file: %s%s inode %llu size %lld written %lld.%09ld\n"
-					 "disk: %s\n"
-					 "contents: ",
-			      done->shape, done->has_no_holes ? " no-holes" : "",
-			      (unsigned long long)st->st_ino, (long long)st->st_size,
-			      (long long)st->st_mtim.tv_sec, st->st_mtim.tv_nsec,
-			      done->contents.disk);
+	int length = snprintf(
+		ret_text, RECORD_SIZE,
+		FIRST_LINE "file: %s%s inode %llu size %lld written %lld.%09ld changed %lld.%09ld\n"
+			   "disk: %s\n"
+			   "contents: ",
+		done->shape, done->has_no_holes ? " no-holes" : "", (unsigned long long)st->st_ino,
+		(long long)st->st_size, (long long)st->st_mtim.tv_sec, st->st_mtim.tv_nsec,
+		(long long)st->st_ctim.tv_sec, st->st_ctim.tv_nsec, done->contents.disk);
 
 	return (size_t)length;
 }

@@ -95,6 +95,21 @@ for each in NAMES:
         once(source, out, "--force")
         same(source, out)
 
+    @tap.case(f"{each}: a copy that was written since is refused although it has its old time and size; other permissions are no writing")
+    def _(folder, name=each):
+        source, out = samples.dynamic(folder)[0], os.path.join(folder, name)
+        once(source, out)
+        was = os.stat(out)
+        overwritten(out, was.st_size - 4096, b"theirs")
+        os.utime(out, ns=(was.st_atime_ns, was.st_mtime_ns))
+        refused(source, out)
+        once(source, out, "--force")
+        left_alone(source, out)
+        # Contents that did not change with the file are found the same, and recorded again.
+        os.chmod(out, 0o600)
+        assert "complete copy" in once(source, out).out
+        left_alone(source, out)
+
     @tap.case(f"{each}: a copy without a record, or with one that is cut short, is compared and recorded")
     def _(folder, name=each):
         source, out = samples.dynamic(folder)[0], os.path.join(folder, name)
