@@ -94,18 +94,30 @@ static bool same_look(struct look a, struct look b)
 	return a.kind == b.kind && a.place == b.place && a.share == b.share;
 }
 
+/* As people read them, or where a cell is too small for that to tell its ends apart, in bytes. */
+static void write_ends(FILE *out, uint64_t first, uint64_t last)
+{
+	char from[TEXT_SIZE_MAX], to[TEXT_SIZE_MAX];
+
+	if (strcmp(text_size(first, from), text_size(last, to)) != 0)
+		fprintf(out, "%s to %s", from, to);
+	else
+		fprintf(out, "%" PRIu64 " to %" PRIu64 " bytes", first, last);
+}
+
 /* Told when the pointer rests on it, and to who cannot see. */
 static void write_title(FILE *out, const struct layout_space *space, size_t first, size_t end)
 {
-	char from[TEXT_SIZE_MAX], to[TEXT_SIZE_MAX], size[TEXT_SIZE_MAX];
+	char size[TEXT_SIZE_MAX];
 	uint64_t last = end * space->cell_size < space->size ? end * space->cell_size : space->size;
 	uint64_t bytes[KINDS] = {0};
 
 	for (size_t i = first; i < end; i++)
 		for (int kind = 0; kind < KINDS; kind++)
 			bytes[kind] += space->cells[i].bytes[kind];
-	fprintf(out, "<title>%s to %s:", text_size(first * space->cell_size, from),
-		text_size(last, to));
+	fputs("<title>", out);
+	write_ends(out, first * space->cell_size, last);
+	fputc(':', out);
 	for (int kind = 0; kind < KINDS; kind++)
 		if (bytes[kind])
 			fprintf(out, " %s %s;", layout_kind_name((enum layout_kind)kind),

@@ -104,6 +104,32 @@ def _(folder):
     assert len(page) < 1 << 20, len(page)
 
 
+@tap.case("what is told of a cell tells its ends apart, however small it is on the disk")
+def _(folder):
+    path = os.path.join(folder, "disk.vhdx")
+    vhdx("create", "-q", "--block-size", "1M", path, "10G")
+    place = 2572 * MIB
+    script.vhdxio(path, lines=["write 0 4096 1", f"write {place} 4096 1"])
+    titles = {first: title for first, _, _, title in drawn(vhdx("map", "--svg", "-", path).out)["disk"]}
+    for title in titles.values():
+        start, end = re.match(r"(.*?) to (.*?):", title).groups()
+        assert start != end, title
+    assert titles[0].startswith("0 bytes to 4 MiB:"), titles[0]
+    assert titles[place].startswith(f"{place} to {place + 4 * MIB} bytes:"), titles[place]
+
+
+@tap.case("a small window of a large disk says in bytes which part it is", browser.needed)
+def _(folder):
+    path, page = os.path.join(folder, "disk.vhdx"), os.path.join(folder, "page.html")
+    vhdx("create", "-q", path, "10G")
+    vhdx("map", "--html", page, path)
+    with browser.started(os.path.join(folder, "profile")) as chromium:
+        chromium.open(page)
+        chromium.run("show('disk', 2572 * 2 ** 20, 2573 * 2 ** 20)")
+        caption = chromium.run("return spaces.disk.caption.textContent")
+        assert caption == f"The disk: from {2572 * MIB} to {2573 * MIB} bytes of 10 GiB, a cell is 4 KiB", caption
+
+
 @tap.case("a child shows what it holds itself, with its bitmaps")
 def _(folder):
     child = os.path.join(folder, "child.avhdx")
