@@ -60,11 +60,11 @@ static bool parse_wanted(const char *text, struct wanted_size *ret_wanted)
 static bool resolve(const char *file, const struct wanted_size *wanted, uint64_t now,
 		    uint64_t *ret_size)
 {
-	char text[TEXT_SIZE_MAX];
+	char text[TEXT_SIZE_MAX], less[TEXT_SIZE_MAX];
 
 	if (wanted->sign == '-' && wanted->bytes >= now) {
-		report_error(file, "cannot lose %" PRIu64 " bytes: the disk has %s", wanted->bytes,
-			     text_bytes(now, text));
+		report_error(file, "cannot lose %s: the disk has %s",
+			     text_bytes(wanted->bytes, less), text_bytes(now, text));
 		return false;
 	}
 	if (wanted->sign == '-')

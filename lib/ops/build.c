@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/sizetext.h"
 #include "format/header.h"
 #include "format/region.h"
 #include "ops/build.h"
@@ -52,12 +53,14 @@ static int set_size(struct builder *b, uint64_t size)
 /* Grows in steps, for each one changes the inode. */
 static int grow(struct builder *b, uint64_t end)
 {
+	char text[2][SIZE_TEXT_MAX];
+
 	if (end <= b->size)
 		return 0;
 	if (!b->io.set_size)
 		return vhdx_fail(-ENOSPC, NO_PROBLEM, b->name, VHDX_NO_OFFSET,
-				 "holds %" PRIu64 " bytes, and the image needs at least %" PRIu64,
-				 b->size, end);
+				 "holds %s, and the image needs at least %s",
+				 vhdx_size_text(b->size, text[0]), vhdx_size_text(end, text[1]));
 	return set_size(b, max_u64(end, b->size + min_u64(b->size, GROWTH_STEP)));
 }
 

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/options.h"
+#include "base/sizetext.h"
 #include "ops/build.h"
 #include "ops/lineage.h"
 #include "ops/link.h"
@@ -47,12 +48,12 @@ static int open_parent(const struct vhdx_create_options *options, struct vhdx **
 static int inherit(const struct lineage *lineage, struct vhdx_create_options *options)
 {
 	uint64_t size = lineage->info.virtual_size;
+	char own[SIZE_TEXT_MAX], parents[SIZE_TEXT_MAX];
 
 	if (options->virtual_size && options->virtual_size != size)
-		return vhdx_fail_argument("a child of %" PRIu64
-					  " bytes (expected its parent's %" PRIu64
-					  ", which need not be given)",
-					  options->virtual_size, size);
+		return vhdx_fail_argument(
+			"a child of %s (expected its parent's %s, which need not be given)",
+			vhdx_size_text(options->virtual_size, own), vhdx_size_text(size, parents));
 	options->virtual_size = size;
 	return vhdx_lineage_sectors(lineage, options);
 }

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/guid.h"
+#include "base/sizetext.h"
 #include "format/header.h"
 #include "ops/plan.h"
 
@@ -18,11 +19,13 @@
 
 int vhdx_plan_check_size(uint64_t virtual_size, uint32_t logical_sector_size)
 {
+	char text[SIZE_TEXT_MAX];
+
 	if (!virtual_size || virtual_size > MAX_DISK_SIZE || virtual_size % logical_sector_size)
-		return vhdx_fail_argument("a disk of %" PRIu64
-					  " bytes (expected 1 sector to 64 TiB, a multiple of the "
-					  "logical sector's %u bytes)",
-					  virtual_size, logical_sector_size);
+		return vhdx_fail_argument(
+			"a disk of %s (expected 1 sector to 64 TiB, a multiple of the "
+			"logical sector's %u bytes)",
+			vhdx_size_text(virtual_size, text), logical_sector_size);
 	return 0;
 }
 
@@ -48,6 +51,8 @@ static int check_sectors(const struct image_plan *plan)
 
 static int check_plan(const struct image_plan *plan, uint32_t flags)
 {
+	char text[SIZE_TEXT_MAX];
+
 	if (flags & ~KNOWN_FLAGS)
 		return vhdx_fail_argument("vhdx_create_options: unknown flags %#x",
 					  flags & ~KNOWN_FLAGS);
@@ -59,12 +64,12 @@ static int check_plan(const struct image_plan *plan, uint32_t flags)
 	if (!is_power_of_two(plan->block_size) || plan->block_size < MIN_BLOCK_SIZE ||
 	    plan->block_size > MAX_BLOCK_SIZE)
 		return vhdx_fail_argument(
-			"a block size of %u bytes (expected a power of two, 1 MiB to 256 MiB)",
-			plan->block_size);
+			"a block size of %s (expected a power of two, 1 MiB to 256 MiB)",
+			vhdx_size_text(plan->block_size, text));
 	if (!plan->log_length || plan->log_length % MIB || plan->log_length > MAX_LOG_LENGTH)
 		return vhdx_fail_argument(
-			"a log of %u bytes (expected a multiple of 1 MiB, at most 1 GiB)",
-			plan->log_length);
+			"a log of %s (expected a multiple of 1 MiB, at most 1 GiB)",
+			vhdx_size_text(plan->log_length, text));
 	return check_sectors(plan);
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/options.h"
 #include "base/rules.h"
+#include "base/sizetext.h"
 #include "ops/batmove.h"
 #include "ops/plan.h"
 #include "ops/resize.h"
@@ -287,14 +288,16 @@ static int check_sizes(const struct resize *resize)
 {
 	const struct image *image = &resize->disk->image;
 	uint64_t now = image->virtual_size;
+	char text[2][SIZE_TEXT_MAX];
 
 	if (resize->options.flags & ~RESIZE_FLAGS)
 		return vhdx_fail_argument("vhdx_resize_options: unknown flags %#x",
 					  resize->options.flags & ~RESIZE_FLAGS);
 	if (resize->virtual_size < now && !(resize->options.flags & VHDX_RESIZE_SHRINK))
-		return vhdx_fail_argument("%" PRIu64 " bytes are less than the disk has, %" PRIu64
-					  " (VHDX_RESIZE_SHRINK allows that)",
-					  resize->virtual_size, now);
+		return vhdx_fail_argument(
+			"%s are less than the disk has, %s (VHDX_RESIZE_SHRINK allows that)",
+			vhdx_size_text(resize->virtual_size, text[0]),
+			vhdx_size_text(now, text[1]));
 	return vhdx_plan_check_size(resize->virtual_size, image->logical_sector_size);
 }
 

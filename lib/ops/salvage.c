@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/options.h"
+#include "base/sizetext.h"
 #include "ops/boot.h"
 #include "ops/guess.h"
 #include "ops/salvage.h"
@@ -222,18 +223,20 @@ static int copy_to(struct salvage *s, const struct vhdx_destination *to, const c
 
 static int check_options(const struct vhdx_salvage_options *options)
 {
+	char text[SIZE_TEXT_MAX];
+
 	if (options->flags & ~VHDX_SALVAGE_FORCE)
 		return vhdx_fail_argument("vhdx_salvage_options: unknown flags %#x",
 					  options->flags & ~VHDX_SALVAGE_FORCE);
 	if (options->block_size &&
 	    (!is_power_of_two(options->block_size) || options->block_size < MIN_BLOCK_SIZE ||
 	     options->block_size > MAX_BLOCK_SIZE))
-		return vhdx_fail_argument("block size %" PRIu32
-					  " (expected a power of two from 1 to 256 MiB)",
-					  options->block_size);
+		return vhdx_fail_argument(
+			"a block size of %s (expected a power of two, 1 MiB to 256 MiB)",
+			vhdx_size_text(options->block_size, text));
 	if (options->virtual_size > MAX_DISK_SIZE)
-		return vhdx_fail_argument("disk size %" PRIu64 " (expected at most 64 TiB)",
-					  options->virtual_size);
+		return vhdx_fail_argument("a disk of %s (expected at most 64 TiB)",
+					  vhdx_size_text(options->virtual_size, text));
 	if (options->logical_sector_size && options->logical_sector_size != 512 &&
 	    options->logical_sector_size != 4096)
 		return vhdx_fail_argument("sector size %" PRIu32 " (expected 512 or 4096)",

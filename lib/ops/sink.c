@@ -11,6 +11,7 @@
 #include "store/filecopy.h"
 #include "store/fill.h"
 #include "base/options.h"
+#include "base/sizetext.h"
 #include "ops/samefile.h"
 #include "ops/share.h"
 #include "store/file.h"
@@ -155,6 +156,7 @@ static int open_empty(struct sink *sink, const struct source *source)
 /* Storage that is there must be large enough; what lies behind the contents stays as it is. */
 static int open_there(struct sink *sink, const struct source *source)
 {
+	char text[2][SIZE_TEXT_MAX];
 	uint64_t size;
 	int ret = vhdx_io_get_size(&sink->io, &size);
 
@@ -167,8 +169,8 @@ static int open_there(struct sink *sink, const struct source *source)
 		return open_empty(sink, source);
 	if (source->size != SIZE_UNKNOWN && source->size > size)
 		return vhdx_fail(-ENOSPC, NO_PROBLEM, sink->name, VHDX_NO_OFFSET,
-				 "holds %" PRIu64 " bytes, and %s needs %" PRIu64, size,
-				 source->name, source->size);
+				 "holds %s, and %s needs %s", vhdx_size_text(size, text[0]),
+				 source->name, vhdx_size_text(source->size, text[1]));
 	sink->functions = &there_functions;
 	return 0;
 }

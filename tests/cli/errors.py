@@ -252,4 +252,21 @@ def _(folder):
     assert command.check(path)[0] == 2
 
 
+@tap.case("sizes that are refused are told as people read them, and to the byte")
+def _(folder):
+    os.chdir(folder)
+    command.vhdx("create", "-q", "disk.vhdx", "8M")
+    for words, says in ((["create", "a.vhdx", "65T"], "a disk of 65 TiB (71468255805440 bytes) (expected 1 sector to 64 TiB"),
+                        (["create", "--block-size", "3M", "a.vhdx", "1G"], "a block size of 3 MiB (3145728 bytes) (expected a power"),
+                        (["create", "--log-size", "1500K", "a.vhdx", "1G"], "a log of 1.46 MiB (1536000 bytes) (expected"),
+                        (["create", "--parent", "disk.vhdx", "a.vhdx", "9M"],
+                         "a child of 9 MiB (9437184 bytes) (expected its parent's 8 MiB (8388608 bytes), which"),
+                        (["resize", "disk.vhdx", "65T"], "a disk of 65 TiB (71468255805440 bytes) (expected"),
+                        (["resize", "disk.vhdx", "-9M"], "cannot lose 9 MiB (9437184 bytes): the disk has 8 MiB (8388608 bytes)"),
+                        (["salvage", "--size", "65T", "disk.vhdx", "a.raw"], "a disk of 65 TiB (71468255805440 bytes) (expected"),
+                        (["salvage", "--block-size", "3M", "disk.vhdx", "a.raw"], "a block size of 3 MiB (3145728 bytes) (expected")):
+        command.fails(*words, says=re.escape(says))
+    assert os.listdir(folder) == ["disk.vhdx"]
+
+
 tap.main()

@@ -59,7 +59,7 @@ def _(folder):
     path = os.path.join(folder, "x.vhdx")
     vhdx("create", path, "10M")
     for size, says in (("65T", "64 TiB"), ("+64T", "64 TiB"), ("10485761", "multiple of the logical sector"),
-                       ("0", "--shrink allows"), ("-10M", "cannot lose 10485760 bytes"), ("-1T", "cannot lose"),
+                       ("0", "--shrink allows"), ("-10M", "cannot lose 10 MiB .10485760 bytes.: the disk has 10 MiB"), ("-1T", "cannot lose"),
                        ("-1M", "--shrink allows"), ("9M", "--shrink allows"), ("+18446744073709551615", "64 TiB"),
                        ("x", "cannot be read"), ("", "cannot be read"), ("+", "cannot be read"),
                        ("--1M", "unknown option"), ("+-1M", "cannot be read"), ("-1X", "cannot be read"),
