@@ -2,8 +2,11 @@
 /* Advice for the failures that people meet first: a file of another format, a lost parent, a file in use, silence. */
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
+#include <strings.h>
 
 #include "advice.h"
+#include "cleanup.h"
 #include "foreign.h"
 #include "holder.h"
 #include "remote.h"
@@ -27,6 +30,23 @@ static void advise_on_lock(const char *file, char text[ADVICE_MAX])
 		snprintf(text, ADVICE_MAX, ": %s", holder);
 }
 
+const char *advice_on_name(const char *name)
+{
+	static const char *const schemes[] = {"http://", "https://", "ftp://", "ftps://"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(schemes); i++)
+		if (!strncasecmp(name, schemes[i], strlen(schemes[i])))
+			return "; nbdkit reads from servers: nbdkit curl URL --run 'vhdx info \"$uri\"'";
+	return "";
+}
+
+static bool is_about_opening(const struct vhdx_error *error)
+{
+	static const char text[] = "cannot be opened:";
+
+	return error->errnum == -ENOENT && !strncmp(error->text, text, sizeof(text) - 1);
+}
+
 void advise(const struct vhdx_error *error, const char *file, char text[ADVICE_MAX])
 {
 	text[0] = 0;
@@ -34,6 +54,8 @@ void advise(const struct vhdx_error *error, const char *file, char text[ADVICE_M
 		advise_on_format(file, text);
 	else if (error->problem == PROBLEM_PARENT_NOT_FOUND && error->errnum == -ENOENT)
 		snprintf(text, ADVICE_MAX, "; --parent-dir DIR looks in DIR too");
+	else if (is_about_opening(error) && file)
+		snprintf(text, ADVICE_MAX, "%s", advice_on_name(file));
 	else if (error->errnum == -EAGAIN && file)
 		advise_on_lock(file, text);
 	else if (error->errnum == -ETIMEDOUT && remote_silence())

@@ -12,4 +12,7 @@
 /* Writes what stands behind the failure's first words; nothing when there is no advice. @file was to be opened. */
 void advise(const struct vhdx_error *error, const char *file, char text[ADVICE_MAX]);
 
+/* The same for a name of which there is no file: "" where it looks like nothing else. */
+const char *advice_on_name(const char *name);
+
 #endif

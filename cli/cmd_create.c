@@ -159,6 +159,8 @@ static int settle_type(struct create *create)
 {
 	struct vhdx_create_options *image = &create->image;
 
+	if (image->parent && !*image->parent)
+		return report_error(NULL, "--parent '' is not the name of a file");
 	if (image->parent && create->type_given && image->type != VHDX_DIFFERENCING)
 		return report_error(NULL, "a child of '%s' is neither dynamic nor fixed",
 				    image->parent);

@@ -3,12 +3,14 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "disk.h"
 #include "cleanup.h"
 #include "companion.h"
+#include "listening.h"
 #include "numbers.h"
 #include "options.h"
 #include "report.h"
@@ -101,16 +103,36 @@ static void add(struct words *words, const char *word)
 	words->list[words->count++] = (char *)word;
 }
 
+#define DEFAULT_ADDRESS "localhost"
+#define DEFAULT_PORT	"10809"
+
+static bool is_private(const struct serve *serve)
+{
+	return serve->command && !serve->socket && !serve->port && !serve->address;
+}
+
+/* nbdkit would name neither itself nor, of a port, what it could not have. */
+static int try_listening(const struct serve *serve)
+{
+	if (is_private(serve) || (serve->socket && !strcmp(serve->socket, "-")))
+		return STATUS_DONE;
+	if (serve->socket)
+		return listening_try_unix(serve->socket);
+	return listening_try_tcp(
+		serve->address ? serve->address : DEFAULT_ADDRESS,
+		(unsigned)strtoul(serve->port ? serve->port : DEFAULT_PORT, NULL, 10));
+}
+
 static void add_listening(struct words *words, const struct serve *serve)
 {
-	if (serve->socket || (serve->command && !serve->port && !serve->address)) {
+	if (serve->socket || is_private(serve)) {
 		add(words, "-U");
 		add(words, serve->socket ? serve->socket : "-");
 	} else {
 		add(words, "-i");
-		add(words, serve->address ? serve->address : "localhost");
+		add(words, serve->address ? serve->address : DEFAULT_ADDRESS);
 		add(words, "-p");
-		add(words, serve->port ? serve->port : "10809");
+		add(words, serve->port ? serve->port : DEFAULT_PORT);
 	}
 	if (serve->command) {
 		add(words, "--run");
@@ -160,14 +182,14 @@ static bool add_parameters(struct words *words, const char *file, const struct o
 /* Who sits before a terminal would see nothing happen. */
 static void print_place(const struct serve *serve)
 {
-	const char *address = serve->address ? serve->address : "localhost";
+	const char *address = serve->address ? serve->address : DEFAULT_ADDRESS;
 	bool is_ipv6 = strchr(address, ':');
 
 	if (serve->socket)
 		printf("Serving at nbd+unix:///?socket=%s until Ctrl-C.\n", serve->socket);
 	else
 		printf("Serving at nbd://%s%s%s:%s until Ctrl-C.\n", is_ipv6 ? "[" : "", address,
-		       is_ipv6 ? "]" : "", serve->port ? serve->port : "10809");
+		       is_ipv6 ? "]" : "", serve->port ? serve->port : DEFAULT_PORT);
 	fflush(stdout);
 }
 
@@ -231,6 +253,8 @@ static int run(int argc, char **argv)
 			PLUGIN_INSTALLED);
 	if (!status)
 		status = try_disk(options.operands[0], &options);
+	if (!status)
+		status = try_listening(&serve);
 	return status ? status : run_nbdkit(plugin, &options, &serve);
 }
 

@@ -37,8 +37,8 @@ static void write_head(const char *file)
 	if (current_verb)
 		fprintf(stderr, " %s", current_verb);
 	fputs(": ", stderr);
-	if (file && *file) {
-		text_write(stderr, file);
+	if (file) {
+		text_write(stderr, *file ? file : "''");
 		fputs(": ", stderr);
 	}
 }

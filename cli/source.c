@@ -9,6 +9,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "advice.h"
 #include "disk.h"
 #include "foreign.h"
 #include "remote.h"
@@ -200,7 +201,8 @@ int source_open(struct source *source, const char *name, enum format_choice form
 	if (remote_kind(name))
 		return open_remote(source, format, chain);
 	if (stat(name, &st))
-		return report_errno(name, "cannot be opened", errno);
+		return report_error(name, "cannot be opened: %s%s", strerror(errno),
+				    advice_on_name(name));
 	if (S_ISDIR(st.st_mode))
 		return report_error(name, "is a directory (expected a disk image)");
 	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))

@@ -14,6 +14,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "advice.h"
 #include "background.h"
 #include "capture.h"
 #include "cleanup.h"
@@ -113,7 +114,8 @@ static int check(struct mount *mount, const struct options *options)
 				    mount->folder);
 	mount->remote = remote_kind(mount->file);
 	if (!mount->remote && !realpath(mount->file, mount->image))
-		return report_errno(mount->file, "cannot be opened", errno);
+		return report_error(mount->file, "cannot be opened: %s%s", strerror(errno),
+				    advice_on_name(mount->file));
 	return STATUS_DONE;
 }
 

@@ -252,6 +252,28 @@ def _(folder):
     assert command.check(path)[0] == 2
 
 
+@tap.case("a name that is empty is shown as such")
+def _(folder):
+    os.chdir(folder)
+    for words in ["info", ""], ["check", ""], ["replay", ""], ["convert", "", "x.raw"], ["serve", ""]:
+        if words[0] != "serve" or os.environ.get("VHDX_NBDKIT_PLUGIN"):
+            command.fails(*words, says=f"^vhdx {words[0]}: '': cannot be opened", status={1, 2})
+    command.fails("create", "--parent", "", "x.avhdx", says="--parent '' is not the name of a file")
+    assert not os.listdir(folder)
+
+
+@tap.case("who names an image on a web server is told of nbdkit")
+def _(folder):
+    os.chdir(folder)
+    says = "No such file or directory; nbdkit reads from servers: nbdkit curl URL --run 'vhdx info \"\\$uri\"'$"
+    for verb in (["info"], ["check"], ["map"], ["convert"], ["serve"], ["mount"]):
+        if verb == ["serve"] and not os.environ.get("VHDX_NBDKIT_PLUGIN") or verb == ["mount"] and not os.environ.get("VHDX_MOUNT"):
+            continue
+        for url in "http://host/x.vhdx", "HTTPS://host/x":
+            command.fails(*verb, url, *{"convert": ["x.raw"], "mount": ["."]}.get(verb[0], []), says=re.escape(url) + ": cannot be opened: " + says)
+    assert "nbdkit" not in command.fails("info", "httpd/x.vhdx")
+
+
 @tap.case("sizes that are refused are told as people read them, and to the byte")
 def _(folder):
     os.chdir(folder)

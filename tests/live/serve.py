@@ -214,7 +214,29 @@ def _(folder):
         refused(path, says="open for writing")
     lonely = os.path.join(folder, "bin")
     os.mkdir(lonely)
-    command.fails("serve", path, says="nbdkit", env={**environment(), "PATH": lonely})
+    command.fails("serve", "-U", os.path.join(folder, "s"), path, says="nbdkit", env={**environment(), "PATH": lonely})
+
+
+@tap.case("a place where it cannot listen is told in the command's own words, and nothing is made there", served)
+def _(folder):
+    path = samples.dynamic(folder)[0]
+    refused("-U", "/none/socket", path, says="^vhdx serve: /none/socket: the socket cannot be made: No such file")
+    refused("-U", path, path, says="the socket cannot be made: Address already in use")
+    long = os.path.join(folder, "s" * 120)
+    refused("-U", long, path, says="the socket cannot be made: File name too long")
+    refused("-b", "192.0.2.1", "-p", str(free_port()), path, says="cannot listen at 192.0.2.1, port .*: Cannot assign")
+    with socket.socket() as first, socket.socket(socket.AF_INET6) as second:
+        first.bind(("127.0.0.1", 0))
+        first.listen()
+        port = first.getsockname()[1]
+        refused("-b", "127.0.0.1", "-p", str(port), path, says=f"cannot listen at 127.0.0.1, port {port}: Address already in use")
+        try:
+            second.bind(("::1", port))
+            second.listen()
+        except OSError:  # no IPv6, or somebody else's
+            pass
+        refused("-p", str(port), path, says=f"cannot listen at localhost, port {port}: Address already in use")
+    assert os.listdir(folder) == ["disk.vhdx"], os.listdir(folder)
 
 
 @tap.case("a dirty disk is served read-only as it is, and replayed with -w", served)
