@@ -96,7 +96,7 @@ def diff(base: Union[Path, Disk], contents: Contents, file: Path, *, raw_content
     options = c.DiffOptions(flags=flags, block_size=number(block_size, 32), log_length=number(log_size, 32), warning=WARN,
                             windows_path=None if windows_path is None else path(windows_path),
                             progress=calls.progress(progress))
-    with source_of(contents, raw_contents) as source, base._used() as handle:
+    with source_of(contents, raw_contents, "raw_contents") as source, base._used() as handle:
         calls.call("vhdx_diff", handle, byref(source), path(file), byref(options))
 
 

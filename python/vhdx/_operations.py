@@ -2,12 +2,14 @@
 """Opening, creating, checking, converting and comparing."""
 import contextlib
 import enum
+import errno
 from ctypes import byref, c_void_p
 from typing import Any, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
 
+from . import _foreign
 from . import _structs as c
 from ._disk import Disk, Type, open_options
-from ._library import Callbacks, Path, Progress, call, number, path, text
+from ._library import Callbacks, Path, Progress, VhdxError, call, number, path, text
 
 
 def make_flags(**named: Tuple[bool, int]) -> int:
@@ -145,12 +147,16 @@ Contents = Union[Path, Disk]
 
 
 @contextlib.contextmanager
-def source_of(contents: Contents, raw: Optional[bool]) -> Iterator[c.Source]:
-    """raw: None, the content decides."""
+def source_of(contents: Contents, raw: Optional[bool], argument: str) -> Iterator[c.Source]:
+    """raw: None, the content decides; argument: the caller's name of that."""
     if isinstance(contents, Disk):
         with contents._used() as handle:
             yield c.Source(disk=handle)
     elif raw or (raw is None and not is_image(contents)):
+        foreign = None if raw else _foreign.find(contents)
+        if foreign:
+            raise VhdxError(errno.ENOTSUP, f"is {foreign.name}: {foreign.advice} (expected a VHDX or a raw disk; {argument}=True "
+                            "takes the bytes as they are)", text(path(contents)))
         yield c.Source(path=path(contents))
     else:
         with open(contents) as disk:
@@ -163,7 +169,8 @@ def convert(source: Contents, destination: Path, *, raw_source: Optional[bool] =
             direct: bool = False, clone: bool = True, progress: Progress = None) -> None:
     """Copies contents to a new file, which appears whole or not at all, or to a block device.
 
-    source: a file, or an open Disk; raw_source: whether the file is raw (by default its content decides); raw: whether
+    source: a file, or an open Disk; raw_source: whether the file is raw (by default its content decides: a VHDX, or raw;
+    what is known as another format, or packed, is refused); raw: whether
     the destination is (by default unless it is named .vhdx or .avhdx); type, block_size, log_size, sector_size, force,
     no_holes, sync: as for create(); clone: share blocks with the source where the file system can, else copy and find
     zeros; progress: called with the bytes done and in all, stops the copy when it returns True (Cancelled)."""
@@ -176,7 +183,7 @@ def convert(source: Contents, destination: Path, *, raw_source: Optional[bool] =
     target.create.contents = create_options
     flags = (c.CONVERT_DIRECT if direct else 0) | (0 if clone else c.CONVERT_NO_CLONE)
     options = c.ConvertOptions(flags=flags, threads=number(threads, 32), progress=calls.progress(progress))
-    with source_of(source, raw_source) as from_where:
+    with source_of(source, raw_source, "raw_source") as from_where:
         calls.call("vhdx_convert", byref(from_where), byref(target), byref(options))
 
 
@@ -186,6 +193,6 @@ def compare(a: Contents, b: Contents, *, raw_a: Optional[bool] = None, raw_b: Op
     calls = Callbacks()
     result = c.Difference()
     options = c.CompareOptions(progress=calls.progress(progress))
-    with source_of(a, raw_a) as first, source_of(b, raw_b) as second:
+    with source_of(a, raw_a, "raw_a") as first, source_of(b, raw_b, "raw_b") as second:
         calls.call("vhdx_compare", byref(first), byref(second), byref(options), byref(result))
     return result.offset if result.differ else None

@@ -17,7 +17,7 @@ from package import TOP, image, loads
 
 if not loads():
     import vhdx
-    from vhdx import _structs
+    from vhdx import _foreign, _structs
 
 
 # ---- The interface to C ----
@@ -66,6 +66,37 @@ def _(_):
         body = re.search(rf"^enum vhdx_{name} {{(.*?)^}};", header, re.M | re.S)[1]
         found = {key: int(value) for key, value in re.findall(rf"VHDX_{prefix}(\w+) =\s+(\d+)", body)}
         assert found == {one.name: one.value for one in enumeration}, (name, found)
+
+
+FOREIGN = """#include <stdio.h>
+#include "foreign.c"
+int main(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(signatures); i++) {
+		const struct signature *s = &signatures[i];
+
+		if (s->foreign.is_disk)
+			continue;
+		printf("%ld ", s->offset);
+		for (size_t j = 0; j < s->size; j++)
+			printf("%02x", (unsigned char)s->bytes[j]);
+		printf(" %s: %s\\n", s->foreign.name, s->foreign.advice);
+	}
+	return 0;
+}
+"""
+
+
+@tap.case("other formats are known, and what is said of them, as by the command", loads, tap.tool("cc"))
+def _(folder):
+    source, program = os.path.join(folder, "table.c"), os.path.join(folder, "table")
+    with open(source, "w", encoding="ascii") as file:
+        file.write(FOREIGN)
+    command.run(["cc", "-D_GNU_SOURCE", *(f"-I{os.path.join(TOP, name)}" for name in ("cli", "remote", "include")), source, "-o",
+                 program])
+    known = [f"{one.offset} {one.content.hex()} {one.name}: {one.advice}" for one in _foreign.SIGNATURES]
+    told = command.run([program]).out.splitlines()
+    assert told == known, [pair for pair in zip(told, known) if pair[0] != pair[1]]
 
 
 TYPED = """from typing import List, Optional

@@ -19,6 +19,7 @@ from package import TOP, fails, image, loads
 
 if not loads():
     import vhdx
+    from vhdx import _foreign
 
 
 # ---- Operations ----
@@ -44,6 +45,32 @@ def _(folder):
     vhdx.convert(raw, there, force=True, type=vhdx.Type.FIXED)
     with vhdx.open(there) as disk:
         assert disk.info.type == vhdx.Type.FIXED
+
+
+@tap.case("images of other formats and archives are taken for a raw disk only when that is said", loads)
+def _(folder):
+    base, out, path = image(folder, size=MIB), os.path.join(folder, "out.vhdx"), os.path.join(folder, "it")
+    uses = ((vhdx.convert, (path, out), "raw_source"), (vhdx.compare, (path, base), "raw_a"), (vhdx.compare, (base, path), "raw_b"),
+            (vhdx.diff, (base, path, out), "raw_contents"))
+    for one in _foreign.SIGNATURES:
+        with open(path, "wb") as file:
+            file.write(bytes(MIB))
+            file.seek(one.offset, os.SEEK_SET if one.offset >= 0 else os.SEEK_END)
+            file.write(one.content)
+        for function, arguments, name in uses:
+            error = fails(vhdx.VhdxError, function, *arguments, number=errno.ENOTSUP)
+            assert error.filename == path and error.text.startswith(f"is {one.name}: ") and f"{name}=True" in error.text, error
+            assert not os.path.exists(out)
+            fails(vhdx.VhdxError, function, *arguments, **{name: False})
+            function(*arguments, **{name: True})
+            if os.path.exists(out):
+                assert vhdx.compare(path, out, raw_a=True) is None
+                os.unlink(out)
+    for contents in b"", b"QF", bytes(510) + b"\x55\xaa", bytes(1080) + b"\x53\xef":  # the last two are a disk's
+        with open(path, "wb") as file:
+            file.write(contents + bytes(-len(contents) % 512))
+        assert vhdx.compare(path, path) is None
+    assert fails(vhdx.VhdxError, vhdx.compare, base, os.path.join(folder, "none")).errno == errno.ENOENT
 
 
 @tap.case("progress is told, stops a copy, and an exception in it comes out", loads)
