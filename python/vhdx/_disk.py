@@ -12,12 +12,15 @@ import warnings
 import weakref
 from ctypes import byref, c_char_p, c_size_t, c_void_p
 from types import TracebackType
-from typing import Any, Callable, Iterator, List, NamedTuple, NoReturn, Optional, Sequence, SupportsIndex, Tuple, Type as Class, Union
+from typing import (Any, Callable, Iterator, List, Literal, NamedTuple, NoReturn, Optional, Sequence, SupportsIndex, Tuple, Union,
+                    overload)
+from typing import Type as Class
 
 from . import _structs as c
 from ._library import Path, call, library, number, optional_text, path, text
 
 EXTENTS = 256
+BUFFERING = 1 << 20
 
 
 class Type(enum.IntEnum):
@@ -272,13 +275,23 @@ class Disk:
             offset = told[-1].offset + told[-1].length
             yield from told
 
-    def file(self, buffering: int = 1 << 20) -> Buffered:
+    @overload
+    def file(self, buffering: Literal[0]) -> "RawFile": ...  # type: ignore[misc]  # it is an int, too
+
+    @overload
+    def file(self, buffering: int = BUFFERING) -> Buffered: ...
+
+    def file(self, buffering: int = BUFFERING) -> Union["RawFile", Buffered]:
         """The disk as a binary file object, for whatever reads, or writes, one; its size is fixed. What is written to it
-        reaches the disk when one of the two is flushed or closed. Closing it leaves the disk open; closing the disk closes
-        it."""
+        reaches the disk when one of the two is flushed or closed; with buffering=0 at once, as open() has it. Closing it
+        leaves the disk open; closing the disk closes it."""
+        if buffering < 0:
+            buffering = BUFFERING
         owner = self._chain or self
         with owner._ending:
             raw = RawFile(self)
+            if not buffering:
+                return raw
             file = io.BufferedRandom(raw, buffering) if self.writable else io.BufferedReader(raw, buffering)
             owner._files.add(file)
         return file
@@ -294,12 +307,15 @@ class RawFile(io.RawIOBase):
         self.length = disk.size
 
     def readable(self) -> bool:
+        self._check()
         return True
 
     def writable(self) -> bool:
+        self._check()
         return self.disk.writable
 
     def seekable(self) -> bool:
+        self._check()
         return True
 
     def _check(self) -> None:

@@ -247,11 +247,25 @@ def _(folder):
     with vhdx.open(image(folder), writable=True) as disk:
         raw = vhdx.RawFile(disk)
         raw.close()
-        for use in (lambda: raw.read(1), lambda: raw.seek(0), raw.tell, lambda: raw.readinto(bytearray(1)), lambda: raw.write(b"a")):
+        for use in (lambda: raw.read(1), lambda: raw.seek(0), raw.tell, lambda: raw.readinto(bytearray(1)), lambda: raw.write(b"a"),
+                    raw.readable, raw.writable, raw.seekable):
             fails(ValueError, use)
         assert disk.read(0, 1) == b"\0"
     fails(ValueError, disk.__enter__)
     fails(ValueError, disk.file)
+
+
+@tap.case("the file object buffers as open() does: by default, by so many bytes, or not at all", loads)
+def _(folder):
+    with vhdx.open(image(folder), writable=True) as disk:
+        with disk.file(buffering=0) as file:
+            assert type(file) is vhdx.RawFile and file.write(b"once") == 4 and disk.read(0, 4) == b"once"
+        with disk.file(-1) as file:
+            file.write(bytes(MIB - 1))
+            assert type(file) is io.BufferedRandom and disk.read(0, 4) == b"once"
+        with disk.file(buffering=16) as file:
+            file.write(b"more than once and more")
+            assert disk.read(0, 4) == b"more"
 
 
 @tap.case("what files hold reaches the disk when it is flushed or closed, which closes them", loads)

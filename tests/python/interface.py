@@ -113,6 +113,8 @@ def names(path: str) -> List[str]:
     vhdx.convert(path, "new.vhdx", type=vhdx.Type.FIXED, force=True, progress=show)
     with vhdx.open(path, parent_dirs=["."]) as disk, disk.file() as file, tarfile.open(fileobj=file) as archive:
         ends: List[int] = [one.offset + one.length for one in disk.extents() if one.kind is vhdx.Kind.DATA]
+        raw: vhdx.RawFile = disk.file(buffering=0)
+        assert raw.length == disk.size
         assert disk.parent is None or disk.parent.info.virtual_size < ends[-1]
         return archive.getnames() + [one.text for one in vhdx.check(path, chain=True).findings]
 """
