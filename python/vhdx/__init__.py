@@ -12,7 +12,7 @@ from ._disk import Disk, Extent, Image, Info, Kind, LogState, RawFile, Type
 from ._library import Busy, Cancelled, Exists, Inconsistent, NotFound, NotPermitted, VhdxError, library
 from ._operations import CheckResult, Finding, Severity, check, compare, convert, create, is_image, open
 
-__version__ = library.vhdx_version().decode()
+__version__: str = library.vhdx_version().decode()
 __all__ = ["Busy", "Cancelled", "CheckResult", "CompactResult", "Disk", "Exists", "Extent", "Finding", "Image", "Inconsistent",
            "Info", "Kind", "LogState", "NotFound", "NotPermitted", "RawFile", "RepairResult", "SalvageResult", "Severity", "Type", "VhdxError", "check", "commit",
            "compact", "compare", "convert", "create", "diff", "is_image", "open", "rebase", "repair", "resize", "salvage",

@@ -124,7 +124,8 @@ def names(path: str) -> List[str]:
 def _(folder):
     env = dict(os.environ, MYPYPATH=os.path.join(TOP, "python"))
     command.run(["mypy", "--strict", "--cache-dir", folder, "-p", "vhdx"], cwd=folder, env=env)
-    for name, text, status in ("right", TYPED, 0), ("wrong", TYPED.replace("force=True, progress", "forse=True, progress"), 1):
+    for name, text, status in (("right", TYPED, 0), ("wrong", TYPED.replace("force=True, progress", "forse=True, progress"), 1),
+                               ("number", TYPED + "\nprint(vhdx.__version__ + 1)\n", 1)):
         program = os.path.join(folder, f"{name}.py")
         with open(program, "w", encoding="ascii") as file:
             file.write(text)
