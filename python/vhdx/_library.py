@@ -147,14 +147,21 @@ def number(value: SupportsIndex, bits: int = 64) -> int:
     return found
 
 
+# What the library calls its flags, and this package does not.
+HINTS = {"VHDX_RESIZE_SHRINK": "shrink=True"}
+
+
 def call(name: str, *arguments: Any) -> int:
     """Calls a function; a negative result becomes an exception."""
     result: int = getattr(library, name)(*arguments)
     if result >= 0:
         return result
     found = library.vhdx_last_error().contents
+    said = text(found.text)
+    for flag, argument in HINTS.items():
+        said = said.replace(flag, argument)
     raise CLASSES.get(-result, VhdxError)(
-        -result, text(found.text), text(found.file) or None,
+        -result, said, text(found.file) or None,
         None if found.offset == c.NO_OFFSET else found.offset, found.problem or None)
 
 

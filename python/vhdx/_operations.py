@@ -45,8 +45,12 @@ def _create_options(size: int, type: Type, *, block_size: int, log_size: int, se
                     physical_sector_size: int = 0, seed: Optional[bytes] = None, parent: Optional[Path] = None,
                     windows_path: Optional[str] = None, parent_dirs: Sequence[Path] = (), any_parent: bool = False, force: bool,
                     no_holes: bool, sync: bool) -> c.CreateOptions:
+    try:
+        type = Type.DIFFERENCING if parent is not None else Type(type)
+    except ValueError:
+        raise ValueError(f"type {type!r} is none of Type.DYNAMIC, Type.FIXED and Type.DIFFERENCING") from None
     flags = make_flags(a=(force, c.CREATE_FORCE), b=(no_holes, c.CREATE_NO_HOLES), d=(not sync, c.CREATE_NO_SYNC))
-    options = c.CreateOptions(flags=flags, type=int(Type.DIFFERENCING if parent is not None else type), virtual_size=number(size),
+    options = c.CreateOptions(flags=flags, type=int(type), virtual_size=number(size),
                               block_size=number(block_size, 32), log_length=number(log_size, 32),
                               logical_sector_size=number(sector_size, 32),
                               physical_sector_size=number(physical_sector_size, 32), seed=seed, seed_size=len(seed or b""))

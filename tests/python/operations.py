@@ -73,6 +73,17 @@ def _(folder):
     assert fails(vhdx.VhdxError, vhdx.compare, base, os.path.join(folder, "none")).errno == errno.ENOENT
 
 
+@tap.case("a type that is none is told with those that are", loads)
+def _(folder):
+    path, out = image(folder, type=1), os.path.join(folder, "out.vhdx")
+    for wrong in "fixed", 7, None:
+        for function, arguments in (vhdx.create, (out, MIB)), (vhdx.convert, (path, out)):
+            error = fails(ValueError, function, *arguments, type=wrong)
+            assert str(error) == f"type {wrong!r} is none of Type.DYNAMIC, Type.FIXED and Type.DIFFERENCING", error
+    with vhdx.open(path) as disk:
+        assert disk.info.type is vhdx.Type.FIXED
+
+
 @tap.case("progress is told, stops a copy, and an exception in it comes out", loads)
 def _(folder):
     raw = Model(64 * MIB).save(os.path.join(folder, "in.raw"))
@@ -160,7 +171,7 @@ def _(folder):
     vhdx.resize(path, 80 * MIB)
     with vhdx.open(path) as disk:
         assert disk.size == 80 * MIB
-    fails(vhdx.VhdxError, vhdx.resize, path, 64 * MIB, number=errno.EINVAL)
+    assert "(shrink=True allows that)" in str(fails(vhdx.VhdxError, vhdx.resize, path, 64 * MIB, number=errno.EINVAL))
     fails(vhdx.VhdxError, vhdx.resize, path, 8 * MIB, shrink=True, number=errno.ENOTEMPTY)
     vhdx.resize(path, 64 * MIB, shrink=True)
     vhdx.convert(path, copy)
