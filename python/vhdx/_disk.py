@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
 """An open virtual disk, and the disk as a file object."""
+import atexit
 import contextlib
 import ctypes
 import enum
 import io
 import operator
 import os
+import sys
 import threading
 import uuid
 import warnings
@@ -128,11 +130,35 @@ def _finish(file: Buffered, finish: Callable[[], None]) -> None:
             raise
 
 
+# Closed at exit: what a thread, say, still holds then is never forgotten.
+_opened: "weakref.WeakSet[Disk]" = weakref.WeakSet()
+
+
+def _close_at_exit(disk: "Disk") -> None:
+    if disk._is_own() and not disk._users:  # a thread that goes on at exit may use it for long
+        disk.close()
+        warnings.warn("a disk was not closed", ResourceWarning)
+
+
+@atexit.register
+def _close_all() -> None:
+    while True:
+        try:
+            disk = _opened.pop()
+        except KeyError:
+            return
+        try:
+            _close_at_exit(disk)
+        except Exception:  # pylint: disable=broad-except
+            sys.excepthook(*sys.exc_info())  # and on with the others
+
+
 class Disk:
     """A virtual disk through its chain; made by open(). Any number of threads may read and write it at once."""
 
     def __init__(self, handle: c_void_p, writable: bool, chain: Optional["Disk"] = None) -> None:
         self._handle: Optional[c_void_p] = handle
+        self._process = os.getpid()
         self._chain = chain  # the disk that this one is a parent of, and that closes it
         self._users = 0
         self._idle = threading.Condition()
@@ -140,6 +166,8 @@ class Disk:
         self._files: "weakref.WeakSet[Buffered]" = weakref.WeakSet()
         self._ending = threading.RLock()  # held while a file is made, and while the disk is closed
         self.writable = writable
+        if not chain:
+            _opened.add(self)
 
     # A handle that is closed must not be used, nor closed while it is used.
     @contextlib.contextmanager
@@ -196,8 +224,12 @@ class Disk:
                  trace: Optional[TracebackType]) -> None:
         self.close()
 
+    def _is_own(self) -> bool:
+        """Is it open, and not by the process that this one was forked from, which goes on with it?"""
+        return self._handle is not None and self._process == os.getpid()
+
     def __del__(self) -> None:
-        if getattr(self, "_handle", None) is not None and not self._chain:
+        if getattr(self, "_handle", None) is not None and not self._chain and self._is_own():
             handle, self._handle = self._handle, None
             library.vhdx_close(handle)
             warnings.warn("a disk was not closed", ResourceWarning)  # which may raise

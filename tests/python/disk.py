@@ -131,6 +131,71 @@ def _(folder):
         assert disk.read(0, 4) == b"kept" and disk.info.log_state == vhdx.LogState.CLEAN
 
 
+HELD = """import os, sys, threading, time, vhdx
+
+def hold(disks, files, ready):
+    for disk, file in zip(disks, files):
+        disk.write(b"here", 0)
+        disk.flush()
+        file.seek(4)
+        file.write(b"kept")
+    files[0].flush()
+    files[0].seek(disks[0].size - 1)
+    files[0].write(b"too long")
+    ready.set()
+    time.sleep(1000)
+
+def begin():
+    disks, ready = [vhdx.open(name, writable=True) for name in sys.argv[1:]], threading.Event()
+    threading.Thread(target=hold, args=(disks, [disk.file() for disk in disks], ready), daemon=True).start()
+    ready.wait()
+
+begin()
+child = os.fork()
+if not child:
+    sys.exit(0)
+assert os.waitpid(child, 0)[1] == 0
+for name in sys.argv[1:]:
+    with vhdx.open(name, force_share=True) as disk:
+        print(disk.info.log_state.name)
+"""
+
+
+@tap.case("a disk that a thread holds at exit is closed, with what its files hold, though not by a child of the process", loads)
+def _(folder):
+    paths = [image(folder, f"{number}.vhdx") for number in range(3)]
+    told = subprocess.run([sys.executable, "-W", "error", "-c", HELD, *paths], env={**os.environ, "PYTHONPATH": os.path.join(TOP, "python")},
+                          capture_output=True, text=True, check=True)
+    assert told.stdout.split() == ["DIRTY"] * 3 and "ResourceWarning" in told.stderr and "the disk ends here" in told.stderr, told
+    for number, path in enumerate(paths):
+        with vhdx.open(path) as disk:
+            assert disk.info.log_state == vhdx.LogState.CLEAN and disk.read(0, 8) == b"herekept", (number, disk.read(0, 8))
+
+
+FORKED = """import os, sys, vhdx
+held = vhdx.open(sys.argv[1], writable=True)
+held.write(b"here", 0)
+held.flush()
+child = os.fork()
+if not child:
+    sys.exit(0)
+assert os.waitpid(child, 0)[1] == 0
+with vhdx.open(sys.argv[1], force_share=True) as disk:
+    print(disk.info.log_state.name)
+held.write(b"more", 4)
+held.close()
+"""
+
+
+@tap.case("a disk that a child of the process forgets stays open in the process", loads)
+def _(folder):
+    path = image(folder)
+    told = command.run([sys.executable, "-W", "error", "-c", FORKED, path], env={**os.environ, "PYTHONPATH": os.path.join(TOP, "python")})
+    assert told.out == "DIRTY\n" and not told.err, told
+    with vhdx.open(path) as disk:
+        assert disk.info.log_state == vhdx.LogState.CLEAN and disk.read(0, 8) == b"heremore"
+
+
 @tap.case("one path is no list of folders: its letters would be, and the root folder among them", loads)
 def _(folder):
     path = image(folder)
