@@ -47,9 +47,8 @@ static bool is_about_opening(const struct vhdx_error *error)
 	return error->errnum == -ENOENT && !strncmp(error->text, text, sizeof(text) - 1);
 }
 
-void advise(const struct vhdx_error *error, const char *file, char text[ADVICE_MAX])
+static void advise_on_cause(const struct vhdx_error *error, const char *file, char text[ADVICE_MAX])
 {
-	text[0] = 0;
 	if (error->problem == PROBLEM_IDENTIFIER && file)
 		advise_on_format(file, text);
 	else if (error->problem == PROBLEM_PARENT_NOT_FOUND && error->errnum == -ENOENT)
@@ -61,4 +60,14 @@ void advise(const struct vhdx_error *error, const char *file, char text[ADVICE_M
 	else if (error->errnum == -ETIMEDOUT && remote_silence())
 		snprintf(text, ADVICE_MAX, "; the cluster did not answer within %u s",
 			 remote_silence());
+}
+
+void advise(const struct vhdx_error *error, const char *file, char text[ADVICE_MAX])
+{
+	text[0] = 0;
+	advise_on_cause(error, file, text);
+	size_t used = strlen(text);
+
+	if (remote_left()[0])
+		snprintf(text + used, ADVICE_MAX - used, "; %s", remote_left());
 }

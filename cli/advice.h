@@ -7,7 +7,7 @@
 
 #include <vhdx.h>
 
-#define ADVICE_MAX 256
+#define ADVICE_MAX 512
 
 /* Writes what stands behind the failure's first words; nothing when there is no advice. @file was to be opened. */
 void advise(const struct vhdx_error *error, const char *file, char text[ADVICE_MAX]);

@@ -136,10 +136,12 @@ static int update(void *opaque, uint64_t done, uint64_t total)
 }
 
 /* What failed may have failed because the source is gone. */
-static int explain(const struct copying *copying, int result, const char *name)
+static int explain(struct copying *copying, int result, const char *name)
 {
-	if (copying->lost.text[0])
+	if (copying->lost.text[0]) {
+		remote_say_left(&copying->lost);
 		return report_error(NULL, "%s", copying->lost.text);
+	}
 	int status = source_check_read(result);
 
 	return status ? status : report_failure(name);
@@ -168,6 +170,7 @@ static int copy(struct convert *convert, const struct source *source,
 	}
 	bool only_source_is_stream = source->view.use_fd && !destination->view.use_fd;
 
+	destination_abandon(destination);
 	return explain(&copying, result, only_source_is_stream ? source->name : destination->name);
 }
 

@@ -137,9 +137,15 @@ int destination_finish(struct destination *destination)
 	return STATUS_DONE;
 }
 
-void destination_close(struct destination *destination)
+void destination_abandon(struct destination *destination)
 {
 	remote_target_abandon(destination->target);
+	destination->target = NULL;
+}
+
+void destination_close(struct destination *destination)
+{
+	destination_abandon(destination);
 	if (destination->remote.close)
 		destination->remote.close(destination->remote.opaque);
 	if (destination->opened_fd)

@@ -31,6 +31,12 @@ int destination_open(struct destination *destination, const char *name, enum for
 /* Gives new remote storage, which is complete, its name. Returns as destination_open. */
 int destination_finish(struct destination *destination);
 
+/*
+ * Removes new remote storage that will not be complete; what cannot be is named by the errors that are reported
+ * afterwards.
+ */
+void destination_abandon(struct destination *destination);
+
 void destination_close(struct destination *destination);
 
 #define auto_destination __attribute__((cleanup(destination_close)))

@@ -69,3 +69,8 @@ void remote_target_abandon(struct remote_target *target)
 {
 	(void)target;
 }
+
+const char *remote_left(void)
+{
+	return "";
+}

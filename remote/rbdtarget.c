@@ -142,11 +142,27 @@ int remote_target_set_note(struct remote_target *target, const char *key, const 
 
 /* ---- Ending ---- */
 
+/* In a full pool an image may be emptied when it cannot be removed, for that needs no object more. */
+static void empty(struct remote_target *target, struct task *task)
+{
+	rbd_image_t image;
+
+	if (rbd.open(target->image->link.pool, target->names.part, &image, NULL))
+		return;
+	rbd.resize_with_progress(image, 0, rbdlink_beat, task);
+	rbd.close(image);
+}
+
 static int drop(struct task *task, void *opaque)
 {
 	struct remote_target *target = opaque;
 
 	rbdimage_detach(target->image);
+	int ret = rbdnames_drop(&target->names, task);
+
+	if (ret != -ENOSPC)
+		return ret;
+	empty(target, task);
 	return rbdnames_drop(&target->names, task);
 }
 
@@ -162,18 +178,38 @@ static int finish(struct task *task, void *opaque)
 	return ret;
 }
 
+static struct remote_error left; /* empty: nothing is */
+
+const char *remote_left(void)
+{
+	return left.text;
+}
+
+static void note_left(const struct remote_target *target, bool surely)
+{
+	const struct rbdname *name = &target->image->link.name;
+
+	remote_fail(&left, 0, "what was made %s left as " RBDNAME_SCHEME "%.100s/%.100s%s%.200s",
+		    surely ? "is" : "may be", name->pool, name->space, name->space[0] ? "/" : "",
+		    target->names.part);
+}
+
 void remote_target_abandon(struct remote_target *target)
 {
 	if (!target)
 		return;
 	struct patience *patience = &target->image->link.patience;
 
+	int ret = -ETIMEDOUT;
+
 	if (!is_lost(target)) {
 		patience->stopped = NULL; /* that is why this is done */
 		if (patience->timeout_s > CLEANING_SECONDS)
 			patience->timeout_s = CLEANING_SECONDS;
-		patience_call(patience, drop, target);
+		ret = patience_call(patience, drop, target);
 	}
+	if (ret)
+		note_left(target, !is_lost(target));
 	target_free(target);
 }
 
@@ -182,9 +218,11 @@ int remote_target_finish(struct remote_target *target, struct remote_error *ret_
 	int ret = is_lost(target) ? remote_fail(ret_error, ETIMEDOUT, "the cluster does not answer")
 				  : rbdlink_call(&target->image->link, finish, target, ret_error);
 
-	if (ret)
-		remote_target_abandon(target);
-	else
+	if (!ret) {
 		target_free(target);
+		return 0;
+	}
+	remote_target_abandon(target);
+	remote_say_left(ret_error);
 	return ret;
 }

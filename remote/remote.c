@@ -82,6 +82,14 @@ int remote_get_note(const char *name, const char *key, const struct remote_optio
 	return rbdio_get_note(name, key, options ? options : &defaults, buf, size, ret_error);
 }
 
+void remote_say_left(struct remote_error *error)
+{
+	size_t used = strlen(error->text);
+
+	if (remote_left()[0])
+		snprintf(error->text + used, sizeof(error->text) - used, "; %s", remote_left());
+}
+
 unsigned remote_silence(void)
 {
 	return patience_silence();

@@ -79,6 +79,13 @@ int remote_target_finish(struct remote_target *target, struct remote_error *ret_
 void remote_target_abandon(struct remote_target *target);
 
 /*
+ * Where a target that was given up, and could not be removed, is left, in words; empty: there is none.
+ * remote_say_left puts it behind an error's text.
+ */
+const char *remote_left(void);
+void remote_say_left(struct remote_error *error);
+
+/*
  * Reads the note @key of what @name means into @buf. -ENOENT: there is no such note, or nothing that could have one; -ERANGE:
  * it has no room in @size bytes with its ending zero.
  */

@@ -249,15 +249,31 @@ def _(folder, cluster):
     cluster.vhdx("convert", "--force", f"{NAME}@s", out)
 
 
-@cephnode.case("the pool gets full in the middle: that is said at once, and a second run ends right when there is room",
-               always=True)
+@cephnode.case("the pool gets full in the middle: that is said at once, what is made goes, and a second run ends right "
+               "when there is room", always=True)
 def _(folder, cluster):
     source = big(folder)
+    cluster.rbd("create", "--size", "8M", f"{POOL}/before")
+    cluster.rbd("rm", "--no-progress", f"{POOL}/before")
     with half_done(cluster, source, NAME) as process:
         with cluster.full():
             goes_on(process)
             failed(process, "No space left")
-        assert "x" not in cluster.images(), cluster.images()
+            assert not cluster.images(), cluster.images()
+    is_right(cluster, source)
+
+
+@cephnode.case("the pool gets full in the middle, and has no trash yet, without which nothing is removed: what is left has "
+               "no contents, and is named")
+def _(folder, cluster):
+    source = big(folder)
+    cluster.run("rados", "-p", POOL, "rm", "rbd_trash", status=None)
+    with half_done(cluster, source, NAME) as process:
+        with cluster.full():
+            goes_on(process)
+            failed(process, f"what was made is left as {NAME}.vhdx-new")
+            assert cluster.images() == ["x.vhdx-new"], cluster.images()
+            assert "rbd_data" not in cluster.run("rados", "-p", POOL, "ls")
     is_right(cluster, source)
 
 
