@@ -52,6 +52,7 @@ def options_of(verb):
 
 LINES = {
     "a verb, though a folder is called so": [("inf", "info ")],
+    "the verbs that help is asked of": [("hel", "help "), ("help sal", "help salvage "), ("help info ", "help info ")],
     "a value, though a folder is called so": [("convert -O r", "convert -O raw "), ("create --type d", "create --type dynamic ")],
     "a value behind a sign of equality": [("create --type=f", "create --type=fixed "), ("check --progress=", "check --progress=json "),
                                           ("create --parent=no", "create --parent=note.avhdx ")],
@@ -82,10 +83,25 @@ def add(name):
                     found = typed.completed(f"vhdx {begun}")
                     assert found == f"vhdx {whole}", (begun, found)
 
+    @tap.case(f"{name} completes a value behind a sign of equality that it leaves in the word", tap.tool(name))
+    def _(folder):
+        with shell(name, folder) as typed:
+            if name == "bash":
+                typed.type("COMP_WORDBREAKS=${COMP_WORDBREAKS//=}; echo do''ne\n")
+                typed.wait(rb"done\r?\n")
+            for begun, whole in (("create --type=f", "create --type=fixed "), ("check --progress=", "check --progress=json "),
+                                 ("create --parent=no", "create --parent=note.avhdx "), ("create --parent=my", r"create --parent=my\ disk.vhdx "),
+                                 ("info --parent-dir=some", "info --parent-dir=somewhere/"), ("create --log-size=", "create --log-size="),
+                                 ("create --type=fixed --js", "create --type=fixed --js"), ("info --nothing=", "info --nothing="),
+                                 ("info --json -- --type=f", "info --json -- --type=f")):
+                found = typed.completed(f"vhdx {begun}")
+                assert found == f"vhdx {whole}", (begun, found)
+
     @tap.case(f"{name} offers all verbs, and of each its options", tap.tool(name))
     def _(folder):
         with shell(name, folder) as typed:
             assert set(verbs()) <= set(typed.offered("vhdx ")), typed.offered("vhdx ")
+            assert set(verbs()) == set(typed.offered("vhdx help ")), typed.offered("vhdx help ")
             assert set(typed.offered("vhdx com")) == {"compare", "commit", "compact"}
             for verb in verbs():
                 offered = {word.rstrip("=") for word in typed.offered(f"vhdx {verb} -")}
