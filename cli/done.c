@@ -51,11 +51,11 @@ static bool may_have_record(const char *name)
 /* ---- What options decide of the copy ---- */
 
 static void write_image_shape(enum vhdx_type type, uint32_t block_size, uint64_t log_length,
-			      uint32_t sector_size, char ret_shape[DONE_SHAPE_SIZE])
+			      uint32_t logical, uint32_t physical, char ret_shape[DONE_SHAPE_SIZE])
 {
-	snprintf(ret_shape, DONE_SHAPE_SIZE, "vhdx %s block %u log %llu sector %u",
+	snprintf(ret_shape, DONE_SHAPE_SIZE, "vhdx %s block %u log %llu sectors %u %u",
 		 type == VHDX_FIXED ? "fixed" : "dynamic", block_size,
-		 (unsigned long long)log_length, sector_size);
+		 (unsigned long long)log_length, logical, physical);
 }
 
 /* As vhdx_convert fills in what is not given. */
@@ -66,13 +66,16 @@ static int decide_shape(struct done *done, const struct vhdx_create_options *ima
 	if (vhdx_get_info(done->source->disk, &from))
 		return report_failure(done->source->name);
 	done->has_no_holes = image->flags & VHDX_CREATE_NO_HOLES;
+	uint32_t logical = image->logical_sector_size ? image->logical_sector_size
+						      : from.logical_sector_size;
+	uint32_t kept = from.physical_sector_size > logical ? from.physical_sector_size : logical;
+
 	if (done->format == VHDX_FORMAT_VHDX)
-		write_image_shape(image->type,
-				  image->block_size ? image->block_size : from.block_size,
-				  image->log_length ? image->log_length : LOG_LENGTH_DEFAULT,
-				  image->logical_sector_size ? image->logical_sector_size
-							     : from.logical_sector_size,
-				  done->shape);
+		write_image_shape(
+			image->type, image->block_size ? image->block_size : from.block_size,
+			image->log_length ? image->log_length : LOG_LENGTH_DEFAULT, logical,
+			image->physical_sector_size ? image->physical_sector_size : kept,
+			done->shape);
 	else
 		snprintf(done->shape, sizeof(done->shape), "raw");
 	return STATUS_DONE;
@@ -87,7 +90,7 @@ static int look_at_shape(const struct done *done, const struct vhdx *disk, bool 
 	if (vhdx_get_info(disk, &info))
 		return report_failure(done->name);
 	write_image_shape(info.type, info.block_size, info.log_length, info.logical_sector_size,
-			  shape);
+			  info.physical_sector_size, shape);
 	*ret_fits = info.type != VHDX_DIFFERENCING && !strcmp(shape, done->shape);
 	return STATUS_DONE;
 }

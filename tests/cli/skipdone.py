@@ -168,8 +168,10 @@ def _(folder):
 @tap.case("a copy of another type, with other sizes or with holes is none, whether it has a record or not")
 def _(folder):
     source, out = samples.dynamic(folder)[0], os.path.join(folder, "out.vhdx")
-    plain = ["--type", "dynamic", "--block-size", "1M", "--log-size", "1M", "--sector-size", "512"]
-    for others in (["--type", "fixed"], ["--block-size", "2M"], ["--log-size", "2M"], ["--sector-size", "4096"]):
+    plain = ["--type", "dynamic", "--block-size", "1M", "--log-size", "1M", "--sector-size", "512",
+             "--physical-sector-size", "4096"]
+    for others in (["--type", "fixed"], ["--block-size", "2M"], ["--log-size", "2M"], ["--sector-size", "4096"],
+                   ["--physical-sector-size", "512"]):
         for first, second in ((plain, others), (others, [])):
             once(source, out, *first, "--force")
             left_alone(source, out, *first)
