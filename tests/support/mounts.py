@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Mounts of the disk under test, loop devices, and file systems on these; each ends with its `with` block."""
 import ctypes
+import errno
 import os
 import signal
 import subprocess
@@ -205,10 +206,21 @@ class Loop:
         detach(self.device)
 
 
+def is_in_use(device):
+    """By a file system: also where only another namespace still has the mount, which a test beside this one made."""
+    try:
+        os.close(os.open(device, os.O_RDONLY | os.O_EXCL))
+    except OSError as error:
+        assert error.errno == errno.EBUSY, error
+        return True
+    return False
+
+
 class Mounted:
-    """A file system that is mounted from a block device; gives the folder."""
+    """A file system that is mounted from a block device; gives the folder. Written and let go when it ends."""
 
     def __init__(self, folder, device, *words):
+        self.device = device
         self.point = tempfile.mkdtemp(prefix="fs.", dir=folder)
         command.run([*(words or ["mount"]), device, self.point])
 
@@ -220,3 +232,5 @@ class Mounted:
         if done.returncode:
             subprocess.run(["umount", "-l", self.point], check=False)
         assert kind or not done.returncode, done.stderr
+        if not kind:
+            wait_for(lambda: not is_in_use(self.device), f"{self.device} to be let go")
