@@ -90,7 +90,7 @@ def _(folder):
     there = export(folder, 8 * MIB)
     with nbdkit(folder, "file", there) as server:
         command.fails("convert", "-O", "vhdx", "--type", "fixed", raw, server.uri(),
-                      says="holds 8388608 bytes, and the image needs")
+                      says=r"holds 8 MiB \(8388608 bytes\), and the image needs")
         command.fails("info", server.uri(), status={1, 2})
     with nbdkit(folder, "memory", SIZE) as server:
         vhdx("convert", raw, server.uri("x.vhdx"))
