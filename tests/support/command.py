@@ -59,11 +59,15 @@ def run(argv, status=0, stdin=None, stdout=None, timeout=TIMEOUT, **more):
     return result
 
 
+def no_search_for_leaks(env):
+    """The same environment for a program that a sanitizer cannot search, or whose libraries leak by themselves."""
+    return {**env, "ASAN_OPTIONS": env.get("ASAN_OPTIONS", "") + ":detect_leaks=0"}
+
+
 def traced(trace, options, argv, **more):
     """Runs a program under strace, which takes those @options and writes to the file @trace. Skips the case where
     nothing may be traced. A sanitizer does not look for leaks here: it would have to trace the program itself."""
-    more.setdefault("env", dict(os.environ))
-    more["env"]["ASAN_OPTIONS"] = more["env"].get("ASAN_OPTIONS", "") + ":detect_leaks=0"
+    more["env"] = no_search_for_leaks(more.get("env", os.environ))
     result = run(["strace", "-f", "-o", trace, *options, *argv], status=None, **more)
     if "ptrace" in result.err or "Operation not permitted" in result.err:
         raise tap.Skip("no ptrace here")
@@ -83,7 +87,7 @@ def stopped_at(call, argv, folder, reached):
     program = [os.fspath(a) for a in argv]
     trace = ["strace", "-D", "-f", "-o", os.path.join(folder, "trace"), "-e", f"trace={call}",
              "-e", f"inject={call}:signal=STOP:when=1"]
-    env = {**os.environ, "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"}
+    env = no_search_for_leaks(os.environ)
     process = start([*trace, *program], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     result = Result(program, None, "", "")
     end = time.monotonic() + TIMEOUT
