@@ -122,6 +122,7 @@ static bool take_option(void *opaque, int id, const char *value)
 
 struct copying {
 	struct progress progress;
+	bool is_read;		  /* all of the source, and it was asked for */
 	struct remote_error lost; /* empty: the source is still there, as far as is known */
 };
 
@@ -130,8 +131,11 @@ static int update(void *opaque, uint64_t done, uint64_t total)
 {
 	struct copying *copying = opaque;
 
-	if (total && done == total && remote_check_read(&copying->lost))
-		return -1;
+	if (total && done == total && !copying->is_read) {
+		copying->is_read = true;
+		if (remote_check_read(&copying->lost))
+			return -1;
+	}
 	return progress_update(&copying->progress, done, total);
 }
 

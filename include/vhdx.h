@@ -137,7 +137,8 @@ typedef void vhdx_finding_fn(void *opaque, const struct vhdx_finding *finding);
 
 /**
  * Receives progress from one thread at a time: @done of @total, in units of the operation, @done
- * never falling; @total is 0 where the end is not in sight. Another value than 0 asks the operation
+ * never falling; @total is 0 where the end is not in sight. vhdx_convert tells @done equal to @total
+ * when all of the source is read, and what is made has no name yet. Another value than 0 asks the operation
  * to stop: it returns -ECANCELED, and leaves what it was making as if it had not been called.
  */
 typedef int vhdx_progress_fn(void *opaque, uint64_t done, uint64_t total);

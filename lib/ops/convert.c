@@ -299,6 +299,12 @@ static int report(struct job *job, uint64_t done)
 	return 0;
 }
 
+/* All of it is told once, at the end: while a worker tells of the last piece, others are at those before it. */
+static int report_piece(struct job *job, uint64_t end)
+{
+	return report(job, job->total ? min_u64(end, job->total - 1) : end);
+}
+
 /* While a stream keeps a worker waiting: others may have failed, or the caller wants to stop. */
 static int report_idle(void *opaque)
 {
@@ -319,7 +325,7 @@ static int do_in_turn(struct worker *worker, uint64_t *ret_position)
 	if (!ret && sink->in_order)
 		ret = write_runs(worker, position);
 	if (!ret)
-		ret = report(worker->job, worker->piece.offset + worker->piece.length);
+		ret = report_piece(worker->job, worker->piece.offset + worker->piece.length);
 	*ret_position = position;
 	return ret;
 }
@@ -364,7 +370,8 @@ static int share_piece(struct worker *worker)
 	int ret = vhdx_sharing_do(&job->sharing, &range, &shared);
 
 	if (!ret)
-		ret = shared ? report(job, piece->offset + piece->length) : copy_refused(worker);
+		ret = shared ? report_piece(job, piece->offset + piece->length)
+			     : copy_refused(worker);
 	if (!ret)
 		end_turn(job);
 	return ret;
